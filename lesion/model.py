@@ -1,0 +1,176 @@
+"""The fusion model: a timm backbone reads the photograph, a small MLP reads age, sex and site, their features are
+concatenated, and a head gives the logits of the seven diagnoses.
+
+Every subset of {image, age, sex, site} is an input of its own: an absent image is a learned null embedding, an absent
+field is the encoding of "unknown". The backbone runs once an image; the head is so small that it can be asked about
+all sixteen subsets, or about hundreds of records, for next to nothing.
+
+Concatenation of image features and clinical data for HAM10000: Pacheco and Krohling, "The impact of patient clinical
+information on automated skin cancer detection" (2020). Training on random subsets of the inputs, so that each is on
+distribution: Neverova et al., "ModDrop" (2015); Covert, Lundberg and Lee, "Explaining by Removing" (2021).
+ConvNeXt: Liu et al., "A ConvNet for the 2020s" (2022), MIT licence, by way of timm (Apache 2.0).
+"""
+
+import numpy as np
+import timm
+import torch
+from torch import nn
+
+from lesion.diagnoses import DIAGNOSES
+from lesion.errors import UserError
+from lesion.metadata import ABSENT, FIELD_OF_COLUMN, WIDTH
+
+DEFAULT_BACKBONE = "convnext_small.fb_in22k_ft_in1k"
+LAYER_SCALE_FROM_SCRATCH = 0.1
+"""ConvNeXt scales each block's output by 1e-6 at first, which suits hundreds of epochs; short runs start here."""
+
+
+def create_backbone(name: str, pretrained: bool = False, drop_path_rate: float = 0.0) -> nn.Module:
+    """A timm backbone without its classifier.
+
+    Args:
+        name: timm model name, with or without a pretrained tag.
+        pretrained: load timm's weights of that name from the Hugging Face Hub.
+        drop_path_rate: stochastic depth, where the architecture has it (densenet121, for one, has not).
+
+    Raises:
+        UserError: timm has no such model, or no network that takes it.
+    """
+    if not timm.is_model(name):
+        close = ", ".join(timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:5])
+        hint = f"; similar names: {close}" if close else ""
+        raise UserError(f"timm has no model {name!r}{hint}. timm.list_models() lists all.")
+    options = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+    try:
+        backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        backbone = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    if not pretrained:
+        for parameter_name, parameter in backbone.named_parameters():
+            if parameter_name.endswith(".gamma"):
+                nn.init.constant_(parameter, LAYER_SCALE_FROM_SCRATCH)
+    return backbone
+
+
+class FusionHead(nn.Module):
+    """From a pooled image embedding and an encoded record to logits.
+
+    Args:
+        embedding_width: D, length of the image embedding.
+        metadata: whether there is a metadata branch; without one the model sees the image alone.
+    """
+
+    def __init__(self, embedding_width: int, metadata: bool = True):
+        super().__init__()
+        self.image_norm = nn.LayerNorm(embedding_width)
+        self.null_image = nn.Parameter(torch.zeros(embedding_width))
+        self.metadata_branch = (
+            nn.Sequential(nn.Linear(WIDTH, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU()) if metadata else None
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(embedding_width + (64 if metadata else 0), 256),
+            nn.GELU(),
+            nn.Dropout(0.2),
+            nn.Linear(256, len(DIAGNOSES)),
+        )
+        self.register_buffer("absent", torch.from_numpy(ABSENT), persistent=False)
+        self.register_buffer("field_of_column", torch.from_numpy(FIELD_OF_COLUMN), persistent=False)
+
+    def forward(self, embedding: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Logits of the seven diagnoses.
+
+        Args:
+            embedding: float (B, D), pooled image features.
+            metadata: float (B, WIDTH), encoded records.
+            present: bool (B, 4), which of INPUTS (image, age, sex, site) to look at.
+
+        Returns:
+            float (B, 7).
+        """
+        features = torch.where(present[:, :1], self.image_norm(embedding), self.null_image)
+        if self.metadata_branch is not None:
+            seen = torch.where(present[:, 1:][:, self.field_of_column], metadata, self.absent)
+            features = torch.cat([features, self.metadata_branch(seen)], dim=1)
+        return self.classifier(features)
+
+
+class FusionModel(nn.Module):
+    """Backbone and fusion head.
+
+    Args:
+        backbone: of `create_backbone`.
+        metadata: whether there is a metadata branch.
+    """
+
+    def __init__(self, backbone: nn.Module, metadata: bool = True):
+        super().__init__()
+        self.backbone = backbone
+        self.head = FusionHead(backbone.head_hidden_size, metadata)
+
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        """float (B, 3, H, W) to the last feature map, float (B, C, h, w): 768 × 7 × 7 for ConvNeXt-Small at 224."""
+        return self.backbone.forward_features(images)
+
+    def pool(self, feature_map: torch.Tensor) -> torch.Tensor:
+        """The last feature map to the image embedding, float (B, D)."""
+        return self.backbone.forward_head(feature_map, pre_logits=True)
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """float (B, 3, H, W) to the image embedding, float (B, D)."""
+        return self.pool(self.forward_features(images))
+
+    def forward(self, images: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """The backbone once, the head on K subsets of the inputs.
+
+        Args:
+            images: float (B, 3, H, W).
+            metadata: float (B, WIDTH).
+            present: bool (B, K, 4).
+
+        Returns:
+            logits, float (B, K, 7).
+        """
+        return head_on_subsets(self.head, self.embed(images), metadata, present)
+
+
+def head_on_subsets(
+    head: FusionHead, embedding: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor
+) -> torch.Tensor:
+    """The head on K subsets of the same inputs.
+
+    Args:
+        head: the fusion head.
+        embedding: float (B, D).
+        metadata: float (B, WIDTH).
+        present: bool (B, K, 4).
+
+    Returns:
+        logits, float (B, K, 7).
+    """
+    batch, subsets, _ = present.shape
+    embedding, metadata = (x.repeat_interleave(subsets, dim=0) for x in (embedding, metadata))
+    return head(embedding, metadata, present.flatten(0, 1)).view(batch, subsets, -1)
+
+
+@torch.inference_mode()
+def head_logits(head: FusionHead, embeddings: np.ndarray, metadata: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Logits of the head in evaluation mode.
+
+    Args:
+        head: on any device.
+        embeddings: float32 (N, D).
+        metadata: float32 (N, WIDTH).
+        present: bool (4,) or (N, 4).
+
+    Returns:
+        float32 (N, 7).
+    """
+    device = next(head.parameters()).device
+    mask = np.broadcast_to(present, (len(embeddings), 4))
+    tensors = [torch.tensor(x, device=device) for x in (embeddings, metadata, mask)]
+    was_training = head.training
+    logits = head.eval()(*tensors).float().cpu().numpy()
+    head.train(was_training)
+    return logits

@@ -1,0 +1,199 @@
+"""Supervised pretraining of a timm backbone on any folder of class folders.
+
+Where ImageNet weights can be downloaded, `train.py --init imagenet` needs none of this. Where they cannot, this makes
+a start from whatever classified photographs there are:
+
+    python -m lesion.pretrain --data FOLDER_OR_ZIPS --backbone convnext_small --output pretrained.safetensors
+
+The data are folders (or zip files of folders) named by class, with images inside; several are merged by class name.
+The recipe is the plain one of timm's training script: random resized crops, flips, colour jitter, label smoothing,
+AdamW with warm-up and cosine, averaged weights.
+"""
+
+import argparse
+import io
+import os
+import sys
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from safetensors.torch import save_file
+from timm.data import create_transform, resolve_model_data_config
+from timm.loss import LabelSmoothingCrossEntropy
+from timm.optim import param_groups_weight_decay
+from torch import nn
+from torch.utils.data import Dataset, Subset
+
+from lesion.checkpoint import write_atomically
+from lesion.errors import UserError
+from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
+from lesion.model import create_backbone
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+HELD_OUT = 0.01  # of the images, to report accuracy on
+
+
+class ClassFolders(Dataset):
+    """Images under folders named by their class, on disk or inside zip files.
+
+    Args:
+        sources: folders or zip files; each holds CLASS/NAME.jpg, possibly deeper.
+
+    Raises:
+        UserError: a source does not exist or the sources hold fewer than two classes.
+    """
+
+    def __init__(self, sources: list[Path]):
+        self.items: list[tuple[Path, str, str]] = []
+        for source in sources:
+            if source.is_dir():
+                names = [str(p.relative_to(source)) for p in sorted(source.rglob("*")) if p.is_file()]
+            elif zipfile.is_zipfile(source):
+                with zipfile.ZipFile(source) as archive:
+                    names = sorted(archive.namelist())
+            else:
+                raise UserError(f"--data {source} is neither a folder nor a zip file.")
+            self.items += [
+                (source, name, Path(name).parent.name) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES
+            ]
+        self.classes = sorted({name for *_, name in self.items} - {""})
+        if len(self.classes) < 2:
+            raise UserError(
+                f"--data {' '.join(map(str, sources))} holds images of {len(self.classes)} classes; pretraining needs "
+                "at least two folders of images, each named by its class."
+            )
+        self.targets = [self.classes.index(name) for *_, name in self.items]
+        self._archives: dict[tuple[int, Path], zipfile.ZipFile] = {}
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        source, name, _ = self.items[index]
+        if source.is_dir():
+            data = (source / name).read_bytes()
+        else:
+            key = (os.getpid(), source)  # a file handle must not be shared between worker processes
+            if key not in self._archives:
+                self._archives[key] = zipfile.ZipFile(source)
+            data = self._archives[key].read(name)
+        return Image.open(io.BytesIO(data)).convert("RGB"), self.targets[index]
+
+
+class Classifier(nn.Module):
+    """A backbone and one linear layer on its pooled features."""
+
+    def __init__(self, backbone: nn.Module, num_classes: int):
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = nn.Linear(backbone.head_hidden_size, num_classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """float (B, 3, H, W) to logits (B, num_classes)."""
+        return self.classifier(self.backbone(images))
+
+
+def pretrain(
+    sources: list[Path], backbone_name: str, output: Path, image_size: int, config: LoopConfig,
+    mixed_precision: str | None, resume: bool,
+) -> None:
+    """Pretrains a backbone and writes its averaged weights, without the classifier, to `output`.
+
+    Args:
+        sources: see `ClassFolders`.
+        backbone_name: a timm model name.
+        output: a .safetensors file; the resumable state is kept beside it as `output`.state.
+        image_size: side of the square input, pixels.
+        config: the loop's settings.
+        mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
+        resume: go on from the state where it exists.
+    """  # fmt: skip
+    accelerator = Accelerator(mixed_precision=mixed_precision)
+    images = ClassFolders(sources)
+    order = np.random.default_rng(config.seed).permutation(len(images))
+    held_out = order[: max(1, round(HELD_OUT * len(images)))]
+    training = np.sort(order[len(held_out) :])
+    torch.manual_seed(config.seed)
+    model = Classifier(create_backbone(backbone_name, drop_path_rate=0.05), len(images.classes))
+    data_config = resolve_model_data_config(model.backbone)
+    transform = partial(
+        create_transform, (3, image_size, image_size), interpolation="bilinear",
+        mean=data_config["mean"], std=data_config["std"],
+    )  # fmt: skip
+    augment = transform(is_training=True, scale=(0.35, 1.0), hflip=0.5, color_jitter=0.3, auto_augment=None)
+    evaluate = transform(is_training=False, crop_pct=1.0)
+    smoothed = LabelSmoothingCrossEntropy(0.1)
+    accelerator.print(
+        f"Pretraining {backbone_name} on {len(training)} images of {len(images.classes)} classes at {image_size} px: "
+        f"{config}"
+    )
+
+    def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
+        log_probabilities = model(batch[0]).float().log_softmax(-1)
+        likelihood = log_probabilities.gather(1, batch[1][:, None])[:, 0]
+        return -(smoothed.confidence * likelihood + smoothed.smoothing * log_probabilities.mean(1))
+
+    class HeldOut(Dataset):
+        def __len__(self) -> int:
+            return len(held_out)
+
+        def __getitem__(self, index: int):
+            image, target = images[held_out[index]]
+            return evaluate(image), target
+
+    def on_epoch_end(history: list[dict], averaged: nn.Module) -> None:
+        logits = map_examples(accelerator, averaged.eval(), HeldOut(), config.batch_size, config.workers)
+        targets = np.array([images.targets[i] for i in held_out])
+        history[-1]["held_out_accuracy"] = float((logits.argmax(1) == targets).mean())
+        if accelerator.is_main_process:
+            state = {k: v.cpu().contiguous() for k, v in averaged.backbone.state_dict().items()}
+            described = {"backbone": backbone_name, **{k: str(v) for k, v in history[-1].items()}}
+            write_atomically(output, lambda path: save_file(state, path, described))
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _, history = fit(
+        accelerator,
+        model,
+        param_groups_weight_decay(model, config.weight_decay),
+        AugmentedDataset(Subset(images, training), lambda epoch: augment, config.seed),
+        loss,
+        config,
+        output.with_suffix(".state"),
+        {"backbone": backbone_name, "image_size": image_size, "images": len(images), "classes": len(images.classes)},
+        on_epoch_end,
+        resume,
+    )
+    accelerator.print(f"Wrote {output} ({backbone_name}, held-out accuracy {history[-1]['held_out_accuracy']:.3f}).")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lesion.pretrain", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders or zip files of class folders")
+    parser.add_argument("--backbone", default="convnext_small", help="a timm model name (default %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument("--image-size", type=int, default=64, help="pixels (default %(default)s)")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
+    parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: as accelerate launch says")
+    parser.add_argument("--resume", action="store_true", help="go on from the state beside --output")
+    args = parser.parse_args()
+    config = LoopConfig(
+        epochs=args.epochs, batch_size=args.batch_size, learning_rate=args.learning_rate, seed=args.seed,
+        workers=args.workers,
+    )  # fmt: skip
+    try:
+        pretrain(args.data, args.backbone, args.output, args.image_size, config, args.mixed_precision, args.resume)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,561 @@
+"""The two recipes that make a checkpoint.
+
+`frozen`, the reference recipe: the backbone never changes, so its embeddings are computed once and only the metadata
+branch and the head are trained, with Adam, balanced class weights and early stopping on the validation loss.
+
+`finetune`: the whole network, AdamW with layer-wise decay of the learning rate where the start is pretrained (Bao et
+al., "BEiT", 2021), warm-up and cosine, stochastic depth, mixup (Zhang et al., 2018) and cutmix (Yun et al., 2019), all
+timm's; the best epoch by validation balanced accuracy is kept.
+
+Both train every subset of the inputs: the complete one and random others, on the same embeddings.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import timm
+import torch
+from accelerate import Accelerator
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from matplotlib.figure import Figure
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from timm.data import resolve_model_data_config
+from timm.data.mixup import Mixup, mixup_target
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+from torch import nn
+from tqdm.auto import tqdm
+
+from lesion.calibration import (
+    EVERYTHING,
+    IMAGE_ALONE,
+    METADATA_ALONE,
+    SUBSETS,
+    Calibration,
+    class_weights,
+    effective,
+    fit_temperature,
+    subset_index,
+)
+from lesion.checkpoint import CheckpointConfig, HeldOut, save_checkpoint, write_atomically
+from lesion.diagnoses import CODES, DIAGNOSES
+from lesion.embeddings import embed_table
+from lesion.errors import UserError
+from lesion.evaluation import decide, decision_metrics, probability_metrics, summarise
+from lesion.ham10000 import Ham10000, Split, records_of, split_table
+from lesion.images import ImageTransform, training_transform
+from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
+from lesion.metadata import MetadataEncoder
+from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, head_on_subsets
+
+RANDOM_SUBSETS = 4
+"""Random subsets of the inputs that the head is trained on beside the complete one, for every image of a batch."""
+VIEWS = {"fused": EVERYTHING, "image alone": IMAGE_ALONE, "metadata alone": METADATA_ALONE}
+"""The three subsets every report shows."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What a training is made of; stored in the checkpoint.
+
+    Attributes:
+        backbone: timm model name.
+        init: "imagenet", "scratch" or a path to a file of `lesion.pretrain`.
+        recipe: "frozen" or "finetune".
+        metadata: whether the model reads metadata.
+        split, split_seed: see `lesion.ham10000.split_table`.
+        image_sizes: (pixels, epochs) of each stage; one stage, or growing ones.
+        evaluation_size: input side of the finished checkpoint, pixels.
+        batch_size, learning_rate, seed, workers: as in `LoopConfig`.
+        class_weighting: see `lesion.calibration.class_weights`.
+        layer_decay: ratio of the learning rates of neighbouring layers; 1 for none.
+        drop_path_rate: stochastic depth of the backbone.
+        mixup_probability: share of the batches that are mixed.
+        patience: epochs without improvement after which the frozen recipe stops.
+        mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
+    """
+
+    backbone: str
+    init: str
+    recipe: str
+    metadata: bool
+    split: str
+    split_seed: int
+    image_sizes: tuple[tuple[int, int], ...]
+    evaluation_size: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    workers: int
+    class_weighting: str
+    layer_decay: float
+    drop_path_rate: float
+    mixup_probability: float
+    patience: int
+    mixed_precision: str | None
+
+    @property
+    def epochs(self) -> int:
+        """Of all stages together."""
+        return sum(epochs for _, epochs in self.image_sizes)
+
+    def size_at(self, epoch: int) -> int:
+        """Input side in an epoch, counted from 0."""
+        for size, epochs in self.image_sizes:
+            if epoch < epochs:
+                return size
+            epoch -= epochs
+        return self.image_sizes[-1][0]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A table with its split and everything that is fitted on the training part."""
+
+    table: pd.DataFrame
+    split: Split
+    encoder: MetadataEncoder
+    metadata: np.ndarray
+    known: np.ndarray
+    weights: np.ndarray
+    prevalence: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 (N,)."""
+        return self.table.label.to_numpy()
+
+
+def prepare_data(table: pd.DataFrame, config: TrainingConfig) -> TrainingData:
+    """Splits the table, fits the encoder, the class weights and the prevalence on the training part."""
+    split = split_table(table, config.split, config.split_seed)
+    training = table.iloc[split.training]
+    encoder = MetadataEncoder.fit(training.age.to_numpy())
+    metadata, known = encoder.encode(records_of(table))
+    labels = training.label.to_numpy()
+    prevalence = np.bincount(labels, minlength=len(DIAGNOSES)) / len(labels)
+    return TrainingData(
+        table, split, encoder, metadata, known, class_weights(labels, config.class_weighting), prevalence
+    )
+
+
+def create_model(config: TrainingConfig) -> FusionModel:
+    """The model at its start.
+
+    Raises:
+        UserError: the Hub cannot be reached, or the weights file does not fit.
+    """
+    torch.manual_seed(config.seed)
+    drop_path_rate = config.drop_path_rate if config.recipe == "finetune" else 0.0
+    if config.init == "imagenet":
+        try:
+            backbone = create_backbone(config.backbone, pretrained=True, drop_path_rate=drop_path_rate)
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError) as error:
+            raise UserError(
+                f"The ImageNet weights of {config.backbone} cannot be loaded from the Hugging Face Hub "
+                f"({type(error).__name__}); connect to the network, or give --init scratch, or --init PATH with a "
+                "file made by `python -m lesion.pretrain`."
+            ) from None
+    else:
+        backbone = create_backbone(config.backbone, drop_path_rate=drop_path_rate)
+        if config.init != "scratch":
+            load_backbone(backbone, Path(config.init))
+    return FusionModel(backbone, config.metadata)
+
+
+def load_backbone(backbone: nn.Module, path: Path) -> None:
+    """Loads a weights file of `lesion.pretrain`.
+
+    Raises:
+        UserError: missing, damaged, or of another architecture.
+    """
+    try:
+        backbone.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise UserError(f"--init {path} is no file; give imagenet, scratch, or a .safetensors file.") from None
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"--init {path} does not hold the weights of this backbone ({str(error).splitlines()[0]}); make it with "
+            "`python -m lesion.pretrain --backbone` and the same name."
+        ) from None
+
+
+def describe_start(init: str) -> str | dict[str, str]:
+    """`--init` as the checkpoint records it: a file by its name and what `lesion.pretrain` wrote into it."""
+    if init in ("imagenet", "scratch"):
+        return init
+    with safe_open(init, "pt") as file:
+        return {"file": Path(init).name, **(file.metadata() or {})}
+
+
+def random_subsets(count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+    """For each of `count` images the complete input and RANDOM_SUBSETS others, bool (count, 1 + RANDOM_SUBSETS, 4)."""
+    drawn = torch.rand(count, RANDOM_SUBSETS, 4, generator=generator) < 0.5
+    return torch.cat([torch.ones(count, 1, 4, dtype=torch.bool), drawn], dim=1)
+
+
+def subset_losses(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Weighted cross-entropy, half for the complete input and half for the mean of the other subsets.
+
+    Args:
+        logits: float (B, K, 7); the first of K is the complete input.
+        targets: float (B, 7), probabilities.
+        weights: float (7,), of the classes.
+
+    Returns:
+        float (B,).
+    """
+    losses = -(weights * targets)[:, None].mul(logits.float().log_softmax(-1)).sum(-1)
+    return 0.5 * losses[:, 0] + 0.5 * losses[:, 1:].mean(1)
+
+
+class MultimodalMixup(Mixup):
+    """timm's mixup and cutmix, with the encoded metadata mixed by the same weight as the images."""
+
+    def __call__(self, images: torch.Tensor, metadata: torch.Tensor, labels: torch.Tensor) -> tuple:
+        """Mixes a batch, the images in place.
+
+        Args:
+            images: float (B, 3, H, W).
+            metadata: float (B, WIDTH).
+            labels: int (B,).
+
+        Returns:
+            images, metadata, and the targets float (B, 7).
+        """
+        share = self._mix_batch(images)
+        metadata = share * metadata + (1 - share) * metadata.flip(0)
+        return images, metadata, mixup_target(labels, self.num_classes, share, self.label_smoothing)
+
+
+def calibrate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, rows: np.ndarray) -> Calibration:
+    """Fits a temperature for each subset of the inputs on the validation part.
+
+    Args:
+        head: in its final state.
+        embeddings: float32 (len(rows), D).
+        data: gives class weights, prevalence, metadata and labels.
+        rows: of the validation part.
+    """
+    temperatures = np.ones(len(SUBSETS))
+    labels = data.labels[rows]
+    for index, present in enumerate(SUBSETS):
+        logits = head_logits(head, embeddings, data.metadata[rows], present).astype(np.float64)
+        of_subset = subset_index(effective(present, data.known[rows])) == index
+        temperatures[index] = fit_temperature((logits - np.log(data.weights))[of_subset], labels[of_subset])
+    return Calibration(data.weights, data.prevalence, temperatures)
+
+
+def validate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, calibration: Calibration) -> dict:
+    """The metrics of the validation part for each of VIEWS."""
+    rows = data.split.validation
+    out = {}
+    for name, index in VIEWS.items():
+        if head.metadata_branch is None and name != "image alone":
+            continue
+        logits = head_logits(head, embeddings, data.metadata[rows], SUBSETS[index])
+        present = effective(SUBSETS[index], data.known[rows])
+        out[name] = summarise(data.labels[rows], calibration.probabilities(logits, present), data.prevalence)
+    return out
+
+
+def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: bool = False) -> Path:
+    """Trains, calibrates and writes a checkpoint folder.
+
+    Args:
+        table: of `lesion.ham10000.read_table`.
+        config: everything else.
+        output: the checkpoint folder; history.csv, curves.png and the resumable state are kept in it too.
+        resume: go on from an interrupted run in `output`.
+
+    Returns:
+        `output`.
+
+    Raises:
+        UserError: the data, the start or the state cannot be used.
+    """
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    data = prepare_data(table, config)
+    model = create_model(config)
+    backbone_data = resolve_model_data_config(model.backbone)
+    # The longer side of the typical image; at most twice the input, beyond which no detail could be seen.
+    working_size = working_size_of(table, config.evaluation_size)
+    transform = ImageTransform(config.evaluation_size, working_size, backbone_data["mean"], backbone_data["std"])
+    parts = ", ".join(f"{n} {len(getattr(data.split, n))}" for n in ("training", "validation", "test"))
+    accelerator.print("\n".join(f"  {k}: {v}" for k, v in {**asdict(config), "images": parts, **settings()}.items()))
+    (output / "state").mkdir(parents=True, exist_ok=True)
+    held_out_rows = np.union1d(data.split.validation, data.split.test)
+    if config.recipe == "frozen":
+        history, embeddings = train_frozen(accelerator, model, data, transform, config, output)
+        embeddings = embeddings[held_out_rows]
+    else:
+        history = finetune(accelerator, model, data, transform, config, output, resume)
+        held_out_images = Ham10000(table.iloc[held_out_rows], transform=transform)
+        model.to(accelerator.device).eval()
+        embeddings = map_examples(
+            accelerator, model.embed, held_out_images, config.batch_size, config.workers, "Embedding held-out images"
+        )
+    validation = embeddings[np.isin(held_out_rows, data.split.validation)]
+    calibration = calibrate(model.head, validation, data, data.split.validation)
+    metrics = validate(model.head, validation, data, calibration)
+    if accelerator.is_main_process:
+        provenance = {
+            **asdict(config),
+            "init": describe_start(config.init),
+            "images": {n: len(getattr(data.split, n)) for n in ("training", "validation", "test")},
+            "minutes": round(history[-1]["minutes"], 1),
+            "mixed_precision": accelerator.mixed_precision,
+            "versions": settings(),
+            "validation": metrics,
+        }
+        checkpoint = CheckpointConfig(
+            config.backbone, config.metadata, transform, data.encoder, calibration, provenance
+        )
+        held_out = table.iloc[held_out_rows].assign(test=np.isin(held_out_rows, data.split.test))
+        save_checkpoint(output, model, checkpoint, HeldOut(held_out.drop(columns="path"), embeddings))
+        print_validation(metrics)
+        print(f"Wrote {output}. The test part is opened by `python -m lesion.evaluate --checkpoint {output}`.")
+    accelerator.wait_for_everyone()
+    return output
+
+
+def settings() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    return {"torch": torch.__version__, "timm": timm.__version__, "threads": str(torch.get_num_threads())}
+
+
+def working_size_of(table: pd.DataFrame, evaluation_size: int) -> int:
+    """The size every photograph is first shrunk to, pixels on its longer side.
+
+    It is the median size of the training images, so that a larger copy of one is read like it, and at most three
+    times the input, beyond which no detail survives.
+    """
+    longest = []
+    for path in table.path.iloc[:: max(1, len(table) // 50)]:
+        with Image.open(path) as image:
+            longest.append(max(image.size))
+    return int(min(np.median(longest), 3 * evaluation_size))
+
+
+def print_validation(metrics: dict) -> None:
+    """Prints the validation metrics of every view, with the decision rule named."""
+    for name, values in metrics.items():
+        print(f"\nValidation, {name}: log-loss {values['log_loss']:.3f}, macro AUROC {values['macro_auroc']:.3f}")
+        for rule in ("dataset", "uniform"):
+            numbers = ", ".join(
+                f"{k.replace('_', ' ')} {values[rule][k]:.3f}"
+                for k in ("accuracy", "balanced_accuracy", "weighted_f1", "macro_f1")
+            )
+            print(f"  decided under {rule} prevalence: {numbers}")
+    shown = "fused" if "fused" in metrics else "image alone"
+    rule = metrics[shown]["dataset"]
+    print(f"\n{shown}, data-set prevalence:\n  diagnosis precision recall     F1 images")
+    for code, row in rule["per_class"].items():
+        print(f"  {code:9} {row['precision']:9.3f} {row['recall']:6.3f} {row['f1']:6.3f} {row['images']:6.0f}")
+    print("  confusion matrix, rows true, columns " + " ".join(CODES))
+    for code, row in zip(CODES, rule["confusion_matrix"], strict=True):
+        print(f"  {code:9} " + " ".join(f"{n:5d}" for n in row))
+
+
+def write_history(history: list[dict], output: Path) -> None:
+    """Writes history.csv and curves.png."""
+    frame = pd.DataFrame(history)
+    write_atomically(output / "history.csv", lambda path: frame.to_csv(path, index=False))
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    for name in (c for c in frame.columns if c.endswith("loss")):
+        losses.plot(frame.epoch, frame[name], label=name.replace("_", " "))
+    for name in (c for c in frame.columns if c.endswith("accuracy")):
+        scores.plot(frame.epoch, frame[name], label=name.replace("_", " "))
+    losses.set(xlabel="epoch", ylabel="loss (nats)")
+    scores.set(xlabel="epoch", ylabel="share of validation images", ylim=(0, 1))
+    for axes in (losses, scores):
+        axes.legend(frameon=False)
+    write_atomically(output / "curves.png", lambda path: figure.savefig(path, dpi=120, format="png"))
+
+
+def epoch_metrics(head: FusionHead, embeddings: np.ndarray, data: TrainingData, views: dict[str, int]) -> dict:
+    """Validation metrics of an epoch, before any temperature: the first view's, and the others' balanced accuracy."""
+    rows = data.split.validation
+    calibration = Calibration(data.weights, data.prevalence, np.ones(len(SUBSETS)))
+    out = {}
+    for name, index in views.items():
+        present = effective(SUBSETS[index], data.known[rows])
+        logits = head_logits(head, embeddings, data.metadata[rows], SUBSETS[index])
+        probabilities = calibration.probabilities(logits, present)
+        balanced = decision_metrics(data.labels[rows], decide(probabilities, data.prevalence, "uniform"))
+        if not out:
+            common = decision_metrics(data.labels[rows], decide(probabilities, data.prevalence, "dataset"))
+            out["validation_loss"] = probability_metrics(data.labels[rows], probabilities)["log_loss"]
+            out["accuracy"] = common["accuracy"]
+            out["balanced_accuracy"] = balanced["balanced_accuracy"]
+        else:
+            out[f"{name.replace(' ', '_')}_balanced_accuracy"] = balanced["balanced_accuracy"]
+    return out
+
+
+def views_of(config: TrainingConfig) -> dict[str, int]:
+    """The subsets to watch while training."""
+    if not config.metadata:
+        return {"image alone": IMAGE_ALONE}
+    return {"fused": EVERYTHING, "image alone": IMAGE_ALONE}
+
+
+def finetune(
+    accelerator: Accelerator, model: FusionModel, data: TrainingData, transform: ImageTransform,
+    config: TrainingConfig, output: Path, resume: bool,
+) -> list[dict]:
+    """Trains the whole network; the best epoch's averaged weights are left in `model`.
+
+    Returns:
+        The history, one dictionary an epoch.
+    """  # fmt: skip
+    rows = data.split.training
+    augmentations: dict[int, Callable] = {}
+
+    def augment(epoch: int) -> Callable:
+        size = config.size_at(epoch)
+        if size not in augmentations:
+            augmentations[size] = training_transform(transform, size)
+        return augmentations[size]
+
+    images = Ham10000(data.table.iloc[rows], data.metadata[rows], data.labels[rows])
+    mixup = MultimodalMixup(
+        mixup_alpha=0.4, cutmix_alpha=1.0, prob=config.mixup_probability, switch_prob=0.3, label_smoothing=0.0,
+        num_classes=len(DIAGNOSES),
+    )  # fmt: skip
+    weights = torch.tensor(data.weights, dtype=torch.float32, device=accelerator.device)
+
+    def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
+        images, metadata, targets = mixup(*batch)
+        present = random_subsets(len(images)).to(images.device)
+        return subset_losses(model(images, metadata, present), targets, weights)
+
+    if config.init == "scratch" or config.layer_decay == 1:
+        groups = param_groups_weight_decay(model, LoopConfig.weight_decay)
+    else:
+        groups = param_groups_layer_decay(
+            model.backbone, LoopConfig.weight_decay, layer_decay=config.layer_decay
+        ) + param_groups_weight_decay(model.head, LoopConfig.weight_decay)
+    best_path = output / "state" / "best.safetensors"
+    validation = data.table.iloc[data.split.validation]
+
+    def on_epoch_end(history: list[dict], averaged: FusionModel) -> None:
+        row = history[-1]
+        row["size"] = config.size_at(row["epoch"] - 1)
+        images = Ham10000(validation, transform=replace(transform, size=row["size"]))
+        embeddings = map_examples(accelerator, averaged.eval().embed, images, config.batch_size, config.workers)
+        row |= epoch_metrics(averaged.head, embeddings, data, views_of(config))
+        if accelerator.is_main_process:
+            # Earlier stages made models for smaller images: the choice is among the last stage's epochs.
+            last_stage = [h["balanced_accuracy"] for h in history if h["size"] == config.image_sizes[-1][0]]
+            if row["balanced_accuracy"] >= max(last_stage, default=math.inf):
+                state = {k: v.cpu().contiguous() for k, v in averaged.state_dict().items()}
+                write_atomically(best_path, lambda path: save_file(state, path, {"epoch": str(row["epoch"])}))
+            write_history(history, output)
+
+    state_path = output / "state" / "last.pt"
+    loop = LoopConfig(
+        epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
+        workers=config.workers,
+    )  # fmt: skip
+    # JSON turns the tuples of the configuration into the lists that the state file gives back.
+    fingerprint = json.loads(json.dumps(asdict(config)))
+    for name in ("workers", "evaluation_size", "patience"):
+        del fingerprint[name]
+    _, history = fit(
+        accelerator, model, groups, AugmentedDataset(images, augment, config.seed), loss, loop, state_path,
+        fingerprint, on_epoch_end, resume,
+    )  # fmt: skip
+    accelerator.wait_for_everyone()
+    model.load_state_dict(load_file(best_path))
+    return history
+
+
+def train_frozen(
+    accelerator: Accelerator, model: FusionModel, data: TrainingData, transform: ImageTransform,
+    config: TrainingConfig, output: Path,
+) -> tuple[list[dict], np.ndarray]:
+    """Trains the head on embeddings of the frozen backbone; the best epoch by validation loss is left in `model`.
+
+    The embedding pass is what takes time, and its cache is what a resumed run goes on from; the head trains in
+    seconds, identically in every process.
+
+    Returns:
+        The history, one dictionary an epoch, and the embeddings of every row, float32 (N, D).
+    """  # fmt: skip
+    started = time.monotonic()
+    embeddings = embed_table(
+        accelerator, model, data.table, transform, output / "state", config.batch_size, config.workers
+    )
+    head = model.head.to(accelerator.device)
+    history = fit_head(head, embeddings, data, config, accelerator.is_main_process)
+    history[-1]["minutes"] = (time.monotonic() - started) / 60
+    if accelerator.is_main_process:
+        write_history(history, output)
+    return history, embeddings
+
+
+def fit_head(
+    head: FusionHead, embeddings: np.ndarray, data: TrainingData, config: TrainingConfig, show_progress: bool = False
+) -> list[dict]:
+    """Adam on cached embeddings with early stopping on the validation loss; the best epoch is left in `head`.
+
+    Args:
+        head: trained in place, on its device.
+        embeddings: float32 (N, D), of every row of the table.
+        data: see `TrainingData`.
+        config: gives epochs, batch_size, learning_rate, patience and seed.
+        show_progress: show a progress bar.
+
+    Returns:
+        The history, one dictionary an epoch.
+
+    Raises:
+        UserError: the loss stopped being finite.
+    """
+    device = next(head.parameters()).device
+    rows = torch.from_numpy(data.split.training)
+    inputs = torch.from_numpy(embeddings), torch.from_numpy(data.metadata), torch.from_numpy(data.labels)
+    weights = torch.tensor(data.weights, dtype=torch.float32, device=device)
+    optimizer = torch.optim.Adam(head.parameters(), lr=config.learning_rate)
+    generator = torch.Generator().manual_seed(config.seed)
+    torch.manual_seed(config.seed)
+    validation = embeddings[data.split.validation]
+    best, best_state, history = float("inf"), None, []
+    for epoch in (bar := tqdm(range(config.epochs), desc="Training the head", unit="epoch", disable=not show_progress)):
+        head.train()
+        total = 0.0
+        for batch in rows[torch.randperm(len(rows), generator=generator)].split(config.batch_size):
+            embedding, metadata, labels = (x[batch].to(device) for x in inputs)
+            present = random_subsets(len(batch), generator).to(device)
+            logits = head_on_subsets(head, embedding, metadata, present)
+            targets = nn.functional.one_hot(labels, len(DIAGNOSES)).float()
+            loss = subset_losses(logits, targets, weights).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        row = {"epoch": epoch + 1, "train_loss": total / len(rows)}
+        if not math.isfinite(total):
+            raise UserError(
+                f"The loss is not finite in epoch {epoch + 1} (learning rate {config.learning_rate:.2e}); start again "
+                "with a lower --learning-rate."
+            )
+        row |= epoch_metrics(head, validation, data, views_of(config))
+        history.append(row)
+        bar.set_postfix(validation_loss=f"{row['validation_loss']:.3f}", refresh=False)
+        if row["validation_loss"] < best:
+            best, best_state = row["validation_loss"], copy.deepcopy(head.state_dict())
+        elif epoch + 1 - min(history, key=lambda h: h["validation_loss"])["epoch"] >= config.patience:
+            break
+    head.load_state_dict(best_state)
+    return history
