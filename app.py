@@ -1,0 +1,32 @@
+"""The teaching demo: `python app.py`, then open the address it prints."""
+
+import argparse
+import sys
+
+from lesion.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", default="weights", help="folder or Hub id user/name (default %(default)s)")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1, or GRADIO_SERVER_NAME)")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860, or GRADIO_SERVER_PORT")
+    parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")
+    args = parser.parse_args()
+
+    from lesion.predictor import load_predictor  # takes seconds: not before the arguments are known to be right
+    from lesion.ui import views
+    from lesion.ui.page import THEME, build_page
+
+    try:
+        predictor = load_predictor(args.checkpoint)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    build_page(predictor).launch(
+        server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=views.STYLE,
+        footer_links=["api"], run_history=False, max_file_size="30mb",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

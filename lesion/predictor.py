@@ -1,0 +1,223 @@
+"""Photograph and metadata to an answer: what the app, the batch command and notebooks call.
+
+    from lesion import Metadata, load_predictor
+    predictor = load_predictor("weights")
+    prediction = predictor.predict(image, Metadata(age=55, sex="female", site="back"))
+"""
+
+import hashlib
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lesion.calibration import EVERYTHING, SUBSETS, UNIFORM, effective
+from lesion.checkpoint import Checkpoint, load_checkpoint
+from lesion.diagnoses import CODES
+from lesion.errors import UserError
+from lesion.explain import class_activation_maps, enlarge
+from lesion.images import read_image, shrink
+from lesion.metadata import Metadata, shown
+from lesion.model import head_logits
+
+DISPLAY_SIZE = 1200
+"""Longer side of a photograph on the screen, pixels at most."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """All that the head needs of a photograph.
+
+    Attributes:
+        feature_map: float32 (C, h, w), the backbone's last.
+        embedding: float32 (D,), pooled.
+        size: width and height of the photograph, pixels.
+    """
+
+    feature_map: torch.Tensor
+    embedding: np.ndarray
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer.
+
+    Attributes:
+        probabilities: by diagnosis code, summing to 1.
+        metadata: the record it was given.
+    """
+
+    probabilities: dict[str, float]
+    metadata: Metadata
+
+    @property
+    def diagnosis(self) -> str:
+        """The code of the most probable diagnosis."""
+        return max(self.probabilities, key=self.probabilities.get)
+
+
+class Predictor:
+    """A checkpoint ready to answer. Its methods may be called from several threads.
+
+    Args:
+        checkpoint: of `load_checkpoint`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
+        self.config, self.model = checkpoint.config, checkpoint.model.requires_grad_(False)
+
+    @torch.inference_mode()
+    def features(self, image: Image.Image) -> Features:
+        """Runs the backbone; the one costly step.
+
+        Args:
+            image: any PIL image, best from `lesion.images.read_image`.
+        """
+        image = image.convert("RGB")
+        inputs = self.config.transform(image)[None].to(memory_format=torch.channels_last)
+        feature_map = self.model.forward_features(inputs)
+        return Features(feature_map[0].float(), self.model.pool(feature_map)[0].float().numpy(), image.size)
+
+    def probabilities(
+        self,
+        features: Features,
+        records: Sequence[Metadata],
+        present: np.ndarray = SUBSETS[EVERYTHING],
+        prevalence: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Calibrated probabilities of one photograph with many records.
+
+        Args:
+            features: of the photograph.
+            records: N records.
+            present: bool (4,) or (N, 4), which of image, age, sex and site the model may look at.
+            prevalence: how common each diagnosis is, float (7,); by default as in the data set.
+
+        Returns:
+            float64 (N, 7).
+        """
+        metadata, known = self.config.encoder.encode(records)
+        embeddings = np.broadcast_to(features.embedding, (len(records), len(features.embedding)))
+        logits = head_logits(self.model.head, embeddings, metadata, present)
+        return self.config.calibration.probabilities(logits, effective(present, known), prevalence)
+
+    def predict(
+        self, image: Image.Image | Features, metadata: Metadata | None = None, prior: str = "dataset"
+    ) -> Prediction:
+        """The answer for one photograph.
+
+        Args:
+            image: a PIL image, or its features.
+            metadata: what is known; by default nothing.
+            prior: "dataset" (diagnoses as common as in the data set) or "uniform" (all equally common).
+
+        Raises:
+            UserError: an unknown prior.
+        """
+        if prior not in ("dataset", "uniform"):
+            raise UserError(f"Prior {prior!r} is not known; choose dataset or uniform.")
+        features = image if isinstance(image, Features) else self.features(image)
+        metadata = metadata or Metadata()
+        prevalence = UNIFORM if prior == "uniform" else None
+        row = self.probabilities(features, [metadata], prevalence=prevalence)[0]
+        return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata)
+
+    def activation_maps(self, features: Features, metadata: Metadata | None = None) -> np.ndarray:
+        """Grad-CAM of all seven diagnoses on one scale, float32 (7, h, w) in [0, 1]."""
+        encoded, _ = self.config.encoder.encode([metadata or Metadata()])
+        return class_activation_maps(self.model, features.feature_map, encoded[0], SUBSETS[EVERYTHING])
+
+    def grad_cam(
+        self, image: Image.Image | Features, metadata: Metadata | None = None, target: str | None = None
+    ) -> np.ndarray:
+        """Grad-CAM of one diagnosis at the photograph's own size, on a scale common to all seven.
+
+        Args:
+            image: a PIL image, or its features.
+            metadata: what is known; by default nothing.
+            target: a diagnosis code; by default the most probable one.
+
+        Returns:
+            float32 (H, W) in [0, 1].
+
+        Raises:
+            UserError: an unknown target.
+        """
+        features = image if isinstance(image, Features) else self.features(image)
+        target = target or self.predict(features, metadata).diagnosis
+        if target not in CODES:
+            raise UserError(f"Diagnosis {shown(target)} is not known; choose {', '.join(CODES)}.")
+        return enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size)
+
+
+def load_predictor(source: str | Path = "weights") -> Predictor:
+    """Loads a checkpoint folder, or a Hugging Face Hub repository "user/name".
+
+    Raises:
+        UserError: it is missing, damaged or inconsistent.
+    """
+    return Predictor(load_checkpoint(source))
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What is kept of a photograph between clicks.
+
+    Attributes:
+        key: SHA-256 of the file.
+        features: of the backbone.
+        jpeg: the photograph for the screen, at most DISPLAY_SIZE pixels on its longer side.
+    """
+
+    key: bytes
+    features: Features
+    jpeg: bytes
+
+
+class PhotographStore:
+    """The photographs in use, by content, the least recently used dropped first.
+
+    The key is a hash of the file, so nothing of one visitor can be shown to another who does not have the same file.
+
+    Args:
+        predictor: runs the backbone once for each new photograph.
+        capacity: photographs kept.
+    """
+
+    def __init__(self, predictor: Predictor, capacity: int = 128):
+        self.predictor, self.capacity = predictor, capacity
+        self._photographs: OrderedDict[bytes, Photograph] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: str | Path) -> Photograph:
+        """The photograph in a file, from the store or through the backbone.
+
+        Raises:
+            UserError: the file cannot be read as a photograph.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            raise UserError("The photograph is no longer on the server; please upload it again.") from None
+        key = hashlib.sha256(content).digest()
+        with self._lock:
+            if key in self._photographs:
+                self._photographs.move_to_end(key)
+                return self._photographs[key]
+        image = read_image(content, "The file")
+        shown = io.BytesIO()
+        shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
+        photograph = Photograph(key, self.predictor.features(image), shown.getvalue())
+        with self._lock:
+            self._photographs[key] = photograph
+            while len(self._photographs) > self.capacity:
+                self._photographs.popitem(last=False)
+        return photograph
