@@ -1,0 +1,240 @@
+"""The app as people and programs use it: a running server, gradio_client, and a browser."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+
+from conftest import EXAMPLES
+from lesion.images import read_image
+from lesion.metadata import Metadata
+from lesion.predictor import PhotographStore, load_predictor
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "runs" / "screenshots"))
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def start_app(checkpoint, log) -> tuple[subprocess.Popen, str]:
+    """Starts app.py on a free port and waits until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with open(log, "w") as file:
+        server = subprocess.Popen(
+            [sys.executable, "app.py", "--checkpoint", str(checkpoint), "--port", str(port)], cwd=ROOT, stdout=file,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(url, timeout=5).read()
+            return server, url
+        except OSError:
+            assert server.poll() is None, Path(log).read_text()
+            time.sleep(0.5)
+    raise AssertionError(f"the app does not answer: {Path(log).read_text()}")
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint, tmp_path_factory):
+    """The address of a running app on the tiny checkpoint."""
+    log = tmp_path_factory.mktemp("app") / "log"
+    process, url = start_app(checkpoint, log)
+    yield url
+    alive = process.poll() is None
+    process.terminate()
+    process.wait(20)
+    assert alive, log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return Client(server, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def predictor(checkpoint):
+    return load_predictor(checkpoint)
+
+
+def ask(client, path, age="unknown", sex="unknown", site="unknown", target="most probable"):
+    return client.predict(handle_file(str(path)), age, sex, site, target, api_name="/predict")
+
+
+def test_api_answers_like_python(client, predictor):
+    probabilities, picture, summary = ask(client, PHOTOGRAPH, "75", "female", "lower extremity", "mel")
+    expected = predictor.predict(read_image(PHOTOGRAPH), Metadata(75, "female", "lower extremity"))
+    assert probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+    with Image.open(picture if isinstance(picture, str) else picture["path"]) as image:
+        assert image.size == (600, 450)
+    assert "age 75, female, lower extremity" in summary
+
+
+def test_api_is_documented(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/predict"]
+    described = endpoints["/predict"]
+    assert [p["label"] for p in described["parameters"]] == ["Photograph", "Age (years)", "Sex", "Body site", "Explain"]
+    assert "probabilities" in described["description"]
+
+
+def test_values_outside_the_dropdowns_are_refused(client):
+    refused = {
+        ("200",): "outside 0 to 120",
+        ("old",): "not a number",
+        ("55", "other"): "choose female, male",
+        ("55", "male", "elbow"): "choose abdomen",
+        ("55", "male", "back", "wart"): "choose most probable, mel",
+        ("55", ["male"]): "choose female, male",
+        (None, None, None, {"a": 1}): "choose most probable, mel",
+    }
+    for arguments, words in refused.items():
+        with pytest.raises(AppError, match=words):
+            ask(client, PHOTOGRAPH, *arguments)
+    ask(client, PHOTOGRAPH)
+
+
+def test_bad_files_get_a_sentence_and_the_app_goes_on(client, tmp_path):
+    content = PHOTOGRAPH.read_bytes()
+    bad = {
+        "text.jpg": (b"no image at all", "not an image"),
+        "cut.jpg": (content[: len(content) // 2], "damaged or incomplete"),
+        "empty.png": (b"", "not an image"),
+    }
+    for name, (data, words) in bad.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(AppError, match=words):
+            ask(client, tmp_path / name)
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    with pytest.raises(AppError, match="at least 16"):
+        ask(client, tmp_path / "dot.png")
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "large.png")
+    with pytest.raises(AppError, match="60 megapixels"):
+        ask(client, tmp_path / "large.png")
+    with pytest.raises(AppError, match="photograph first"):
+        client.predict(None, "unknown", "unknown", "unknown", "most probable", api_name="/predict")
+    ask(client, PHOTOGRAPH)
+
+
+@pytest.mark.parametrize("mode, kind", [("CMYK", "jpg"), ("L", "png"), ("RGBA", "png"), ("P", "gif")])
+def test_odd_files_are_read(client, predictor, tmp_path, mode, kind):
+    path = tmp_path / f"odd.{kind}"
+    with Image.open(PHOTOGRAPH) as image:
+        image.resize((200, 150)).convert(mode).save(path)
+    expected = predictor.predict(read_image(path)).probabilities
+    assert ask(client, path)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_store_runs_the_backbone_once_a_photograph_and_is_bounded(predictor, tmp_path):
+    store = PhotographStore(predictor, capacity=2)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (40, 30), (50 * i, 100, 100)).save(path)
+    first = store.get(paths[0])
+    assert store.get(paths[0]) is first
+    store.get(paths[1])
+    store.get(paths[0])
+    store.get(paths[2])
+    assert store.get(paths[0]) is first, "the most recently used stay"
+    assert len(store._photographs) == 2
+    again = store.get(paths[1])
+    assert not np.array_equal(again.features.embedding, first.features.embedding)
+
+
+def test_missing_checkpoint_is_one_sentence(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "app.py", "--checkpoint", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "no checkpoint" in done.stderr and "train.py --data" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+def pick(page, field: str, value: str) -> None:
+    """Chooses from a dropdown as a person does."""
+    page.click(f"#{field} input")
+    page.get_by_role("option", name=value, exact=True).click()
+
+
+@pytest.mark.parametrize("width, height", [(1366, 768), (390, 844)])
+def test_upload_read_change_in_the_browser(server, browser, predictor, width, height):
+    page = browser.new_page(viewport={"width": width, "height": height})
+    elsewhere, errors = [], []
+    page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((server, "data:", "blob:")) else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server)
+    expect(page.locator(".notice")).to_contain_text("Not a medical device")
+    expect(page.locator(".attribution")).to_contain_text("HAM10000")
+    expect(page.locator("#answer")).to_contain_text("Choose a photograph")
+
+    page.set_input_files("#photo input[type=file]", str(PHOTOGRAPH))
+    expect(page.locator("#answer li")).to_have_count(7, timeout=30_000)
+    expect(page.locator("#change")).to_contain_text("photograph alone")
+    image = page.locator("#heat img").first
+    expect(image).to_be_visible()
+    assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [600, 450]
+    before = page.locator("#answer li .value").all_inner_texts()
+
+    pick(page, "age", "80")
+    expect(page.locator("#change")).to_contain_text("Knowing age 80:")
+    pick(page, "site", "face")
+    expect(page.locator("#change")).to_contain_text("Knowing age 80, face:")
+    pick(page, "target", "Melanoma")
+    expect(page.locator("#heat figcaption")).to_contain_text("Melanoma")
+    expected = predictor.predict(read_image(PHOTOGRAPH), Metadata(80, site="face")).probabilities
+    width_of = page.locator("#answer li .bar").first.evaluate("bar => bar.style.width")
+    assert float(width_of.rstrip("%")) == pytest.approx(100 * max(expected.values()), abs=0.01)
+    assert page.locator("#answer li .value").all_inner_texts() != before
+
+    page.locator("#opacity input[type=range]").fill("20")
+    opacity = page.locator("#heat .layer").evaluate("image => getComputedStyle(image).opacity")
+    assert float(opacity) == pytest.approx(0.2)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the edge"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"answer-{width}.png", full_page=True)
+
+    page.locator("#examples button").nth(2).click()
+    expect(page.locator("#answer .lead")).to_contain_text("Confirmed diagnosis of this example")
+    expect(page.locator("#age input")).to_have_value("50")
+    assert not elsewhere and not errors
+    page.close()
+
+
+def test_a_bad_upload_is_explained_where_the_answer_is(server, browser, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(PHOTOGRAPH.read_bytes()[:9000])
+    page = browser.new_page()
+    page.goto(server)
+    page.set_input_files("#photo input[type=file]", str(tmp_path / "cut.jpg"))
+    expect(page.locator("#answer [role=alert]")).to_contain_text("damaged or incomplete", timeout=30_000)
+    page.locator("#examples button").first.click()
+    expect(page.locator("#answer li")).to_have_count(7, timeout=30_000)
+    page.close()
+
+
+def test_the_choices_of_the_api_are_the_data_sets(server):
+    with urllib.request.urlopen(f"{server}/gradio_api/info") as answer:
+        parameters = json.load(answer)["named_endpoints"]["/predict"]["parameters"]
+    assert parameters[1]["type"]["enum"] == ["unknown", *(str(age) for age in range(0, 90, 5))]
+    assert len(parameters[3]["type"]["enum"]) == 15

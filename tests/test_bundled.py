@@ -1,0 +1,104 @@
+"""The checkpoint and the examples that come with the repository."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import BUNDLED
+from lesion.calibration import EVERYTHING, NOTHING, SUBSETS
+from lesion.checkpoint import CONFIG, load_checkpoint
+from lesion.diagnoses import CODES
+from lesion.evaluate import BEGIN, END, model_card, results_table
+from lesion.images import read_image
+from lesion.metadata import Metadata
+from lesion.predictor import Predictor
+from lesion.ui.example_photographs import load_examples
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(load_checkpoint(BUNDLED))
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    return json.loads((BUNDLED / "report.json").read_text())
+
+
+def test_is_a_fused_convnext_small_on_an_honest_split(predictor):
+    assert predictor.config.backbone.startswith("convnext_small") and predictor.config.metadata
+    assert predictor.config.training["split"] == "lesion"
+    assert {p.dtype.itemsize for p in predictor.model.parameters()} == {4}
+
+
+def test_files_are_under_the_hosts_limit():
+    assert all(path.stat().st_size < 100 * 2**20 for path in BUNDLED.iterdir() if path.is_file())
+
+
+def test_nothing_known_gives_the_training_prevalence(predictor):
+    features = predictor.features(read_image(load_examples()[0].path))
+    shown = predictor.probabilities(features, [Metadata()], SUBSETS[NOTHING])[0]
+    assert np.abs(shown - predictor.config.calibration.prevalence).max() < 0.02
+
+
+def test_every_temperature_is_sober(predictor):
+    assert ((predictor.config.calibration.temperatures > 0.3) & (predictor.config.calibration.temperatures < 3)).all()
+
+
+def test_examples_are_held_out_and_cover_the_diagnoses(predictor):
+    held_out = predictor.checkpoint.held_out().table.set_index("image_id")
+    examples = load_examples()
+    assert len(examples) >= 7 and {e.diagnosis for e in examples} == set(CODES)
+    for example in examples:
+        row = held_out.loc[example.image_id]
+        assert CODES[row.label] == example.diagnosis
+        assert Metadata(row.age, row.sex, row.site) == example.metadata
+        assert read_image(example.path).size == (600, 450)
+
+
+def test_held_out_embeddings_are_the_models(predictor):
+    """Of the examples, whose full-size files are read like the small ones they were embedded from."""
+    held_out = predictor.checkpoint.held_out()
+    rows = {image_id: i for i, image_id in enumerate(held_out.table.image_id)}
+    for example in load_examples()[:4]:
+        ours = predictor.features(read_image(example.path)).embedding
+        stored = held_out.embeddings[rows[example.image_id]]
+        assert np.corrcoef(ours, stored)[0, 1] > 0.95
+
+
+def test_lesions_of_the_test_part_are_in_no_other_part(predictor):
+    table = predictor.checkpoint.held_out().table
+    assert not set(table.lesion_id[table.test]) & set(table.lesion_id[~table.test])
+
+
+def test_report_is_this_checkpoints(report):
+    assert report["checkpoint"] == hashlib.sha256((BUNDLED / CONFIG).read_bytes()).hexdigest()
+    assert report["part"] == "test" and report["split"] == "lesion"
+
+
+def test_reported_figures_reach_what_the_readme_promises(report):
+    fused = report["metrics"]["fused"]
+    assert fused["dataset.accuracy"]["value"] > 0.7179, "the reference work's accuracy, on a split that leaks lesions"
+    assert report["fused minus image alone"]["log_loss"]["value"] < 0
+
+
+def test_readme_and_model_card_are_made_from_the_report(predictor, report):
+    readme = (ROOT / "README.md").read_text()
+    assert re.search(f"{re.escape(BEGIN)}\n(.*)\n{re.escape(END)}", readme, re.DOTALL)[1] == results_table(report)
+    assert (BUNDLED / "README.md").read_text() == model_card(predictor, report)
+
+
+def test_examples_are_answered(predictor):
+    for example in load_examples():
+        features = predictor.features(read_image(example.path))
+        answers = predictor.probabilities(features, [example.metadata] * 16, SUBSETS)
+        np.testing.assert_allclose(answers.sum(1), 1)
+        heat = predictor.activation_maps(features, example.metadata)
+        assert np.isfinite(heat).all() and heat.max() == 1
+        assert answers[EVERYTHING].max() > answers[NOTHING].min()

@@ -1,0 +1,121 @@
+"""The training loop: every example once an epoch, and a resumed run equal to an uninterrupted one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import nn
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+import lesion.loop
+from lesion.errors import UserError
+from lesion.loop import AugmentedDataset, EpochBatches, LoopConfig, fit, map_examples
+
+CONFIG = LoopConfig(epochs=3, batch_size=5, seed=1, workers=0)
+
+
+class Noise(Dataset):
+    """23 noisy pictures of two classes."""
+
+    def __len__(self):
+        return 23
+
+    def __getitem__(self, index):
+        pixels = np.random.default_rng(index).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        return Image.fromarray(pixels), index % 2
+
+
+TRANSFORM = v2.Compose([v2.RandomHorizontalFlip(), v2.ColorJitter(0.3), v2.PILToTensor(), v2.ToDtype(torch.float32)])
+
+
+class Killed(Exception):
+    pass
+
+
+def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None):
+    """Trains a small network; raises Killed before step `kill_at`."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
+    steps = []
+
+    def loss(model, batch, epoch):
+        steps.append(1)
+        if kill_at == len(steps):
+            raise Killed
+        losses = nn.functional.cross_entropy(model(batch[0] / 255), batch[1], reduction="none")
+        return losses * (float("nan") if poison_at == len(steps) else 1)
+
+    data = AugmentedDataset(Noise(), lambda epoch: TRANSFORM, config.seed)
+    groups = [{"params": list(model.parameters())}]
+    averaged, history = fit(
+        Accelerator(cpu=True), model, groups, data, loss, config, path, {"kind": "noise"},
+        lambda history, averaged: None, resume,
+    )  # fmt: skip
+    return model, averaged, history
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_example_once_an_epoch(world):
+    seen = []
+    for rank in range(world):
+        for batch in EpochBatches(23, CONFIG, rank=rank, world=world):
+            seen += batch
+    for epoch in range(CONFIG.epochs):
+        assert sorted(i for e, i in seen if e == epoch) == list(range(23))
+
+
+def test_processes_share_the_batches_of_one():
+    alone = list(EpochBatches(23, CONFIG))
+    shared = zip(*(EpochBatches(23, CONFIG, rank=r, world=2) for r in (0, 1)), strict=True)
+    assert [set(map(tuple, b)) for b in alone] == [set(map(tuple, a)) | set(map(tuple, b)) for a, b in shared]
+    assert max(map(len, alone)) - min(map(len, alone)) <= 1
+
+
+def test_starts_at_any_step():
+    everything = list(EpochBatches(23, CONFIG))
+    assert list(EpochBatches(23, CONFIG, start_step=7)) == everything[7:]
+
+
+@pytest.mark.parametrize("kill_at, save_every", [(4, 0), (6, 0), (8, 0), (8, 1e9), (14, 1e9)])
+def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, kill_at, save_every):
+    """Bit for bit, killed inside an epoch or at its end, saved every step or every epoch."""
+    expected, expected_average, expected_history = run(tmp_path / "whole.pt")
+    monkeypatch.setattr(lesion.loop, "SECONDS_BETWEEN_SAVES", save_every)
+    with pytest.raises(Killed):
+        run(tmp_path / "state.pt", kill_at=kill_at)
+    torch.manual_seed(99)
+    model, averaged, history = run(tmp_path / "state.pt", resume=True)
+    for one, other in ((expected, model), (expected_average, averaged)):
+        for name, tensor in one.state_dict().items():
+            assert torch.equal(tensor, other.state_dict()[name]), name
+    assert [h["train_loss"] for h in history] == [h["train_loss"] for h in expected_history]
+
+
+def test_workers_do_not_change_the_result(tmp_path):
+    expected, *_ = run(tmp_path / "a.pt")
+    model, *_ = run(tmp_path / "b.pt", dataclasses.replace(CONFIG, workers=2))
+    assert all(torch.equal(a, b) for a, b in zip(expected.parameters(), model.parameters(), strict=True))
+
+
+def test_another_runs_state_is_refused(tmp_path):
+    run(tmp_path / "state.pt")
+    with pytest.raises(UserError, match=r"batch_size=6 \(was 5\).*--resume"):
+        run(tmp_path / "state.pt", dataclasses.replace(CONFIG, batch_size=6), resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(UserError, match=r"nan at step 6 \(learning rate .*--learning-rate"):
+        run(tmp_path / "state.pt", poison_at=7)
+
+
+def test_map_examples_keeps_the_order():
+    class Tensors(Noise):
+        def __getitem__(self, index):
+            return (torch.full((3, 4, 4), float(index)),)
+
+    rows = map_examples(Accelerator(cpu=True), lambda x: x.mean((2, 3)), Tensors(), 4, 0)
+    assert np.array_equal(rows, np.repeat(np.arange(23.0)[:, None], 3, axis=1))

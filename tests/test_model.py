@@ -1,0 +1,86 @@
+"""The fusion model: what each input subset may depend on."""
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import TINY
+from lesion.calibration import SUBSETS
+from lesion.errors import UserError
+from lesion.metadata import WIDTH, Metadata, MetadataEncoder
+from lesion.model import FusionModel, create_backbone, head_logits
+
+ENCODER = MetadataEncoder(50.0, 15.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> FusionModel:
+    torch.manual_seed(0)
+    model = FusionModel(create_backbone(TINY)).eval()
+    torch.nn.init.normal_(model.head.null_image)
+    return model
+
+
+def answer(model, images, records, present) -> np.ndarray:
+    metadata = torch.from_numpy(ENCODER.encode(records)[0])
+    with torch.inference_mode():
+        return model(images, metadata, torch.from_numpy(np.array(present))).numpy()
+
+
+def test_backbone_runs_once_for_all_subsets(model):
+    calls = []
+    hook = model.backbone.stem.register_forward_hook(lambda *_: calls.append(1))
+    present = np.broadcast_to(SUBSETS, (2, 16, 4))
+    logits = answer(model, torch.randn(2, 3, 64, 64), [Metadata(20)] * 2, present)
+    hook.remove()
+    assert logits.shape == (2, 16, 7) and len(calls) == 1
+
+
+def test_subset_depends_on_its_inputs_alone(model):
+    images = torch.randn(2, 3, 64, 64)
+    records = [Metadata(20, "male", "back"), Metadata(70, "female", "face")]
+    logits = answer(model, images, records, np.broadcast_to(SUBSETS, (2, 16, 4)))
+    for index, (image, age, sex, site) in enumerate(SUBSETS):
+        kept = Metadata(20 if age else None, "male" if sex else None, "back" if site else None)
+        other = images[:1] if image else torch.randn(1, 3, 64, 64)
+        present = [[[image, True, True, True]]]
+        np.testing.assert_allclose(answer(model, other, [kept], present)[0, 0], logits[0, index], atol=1e-5)
+
+
+def test_every_field_matters_where_present(model):
+    images = torch.randn(1, 3, 64, 64)
+    full = answer(model, images, [Metadata(20, "male", "back")], [[[True] * 4]])
+    for index in range(4):
+        mask = [True] * 4
+        mask[index] = False
+        assert np.abs(answer(model, images, [Metadata(20, "male", "back")], [[mask]]) - full).max() > 1e-4
+
+
+def test_image_only_model_ignores_metadata():
+    model = FusionModel(create_backbone(TINY), metadata=False).eval()
+    images = torch.randn(1, 3, 64, 64)
+    one, other = (answer(model, images, [r], [[[True] * 4]]) for r in (Metadata(20), Metadata(80, "male", "ear")))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_head_logits_agrees_with_the_model(model):
+    images, records = torch.randn(3, 3, 64, 64), [Metadata(20), Metadata(sex="male"), Metadata()]
+    with torch.inference_mode():
+        embeddings = model.embed(images).numpy()
+    for present in SUBSETS:
+        alone = head_logits(model.head, embeddings, ENCODER.encode(records)[0], present)
+        together = answer(model, images, records, np.broadcast_to(present, (3, 1, 4)))[:, 0]
+        np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["densenet121.ra_in1k", "efficientnet_b0.ra_in1k", "convnext_small.fb_in22k_ft_in1k"])
+def test_named_backbones_fit(name):
+    """Stochastic depth is asked for and left out where the architecture has none (densenet121)."""
+    model = FusionModel(create_backbone(name, drop_path_rate=0.1)).eval()
+    logits = model(torch.randn(1, 3, 64, 64), torch.zeros(1, WIDTH), torch.ones(1, 2, 4, dtype=torch.bool))
+    assert logits.shape == (1, 2, 7)
+
+
+def test_unknown_backbone_is_named_with_similar_ones():
+    with pytest.raises(UserError, match=r"convnext_huge.*similar names: convnext"):
+        create_backbone("convnext_huge")
