@@ -14,8 +14,8 @@ from lesion.ui import views
 from lesion.ui.example_photographs import load_examples
 
 MOST_PROBABLE = "most probable"
-HEAT_WIDTH = 300
-"""Pixels of the heat layer; the browser enlarges it."""
+HEAT_SIZE = 300
+"""Longer side of the heat layer, pixels; the browser enlarges it."""
 NEEDS_IMAGE = "Give a photograph first: a JPEG or PNG file."
 
 
@@ -72,7 +72,8 @@ def build(store: PhotographStore) -> None:
             return views.problem(str(error)), "", views.placeholder("No heat map without a photograph.")
         activation = predictor.activation_maps(photograph.features, metadata)[CODES.index(code)]
         width, height = photograph.features.size
-        layer = heat_layer(enlarge(activation, (HEAT_WIDTH, max(1, round(HEAT_WIDTH * height / width)))))
+        scale = HEAT_SIZE / max(width, height)
+        layer = heat_layer(enlarge(activation, (max(1, round(width * scale)), max(1, round(height * scale)))))
         return (
             views.answer(together, truths.get(photograph.key)),
             views.change(change_in_words(alone, together, metadata)),
@@ -80,16 +81,16 @@ def build(store: PhotographStore) -> None:
         )
 
     def predict(
-        path: str | None, age: str, sex: str, site: str, target: str
+        image: str | None, age: str, sex: str, site: str, diagnosis: str
     ) -> tuple[dict[str, float], Image.Image, str]:
         try:
-            if path is None:
+            if image is None:
                 raise UserError(NEEDS_IMAGE)
             metadata = Metadata(age, sex, site)
-            photograph = store.get(path)
+            photograph = store.get(image)
             together, alone = answer(photograph, metadata)
-            heat = predictor.grad_cam(photograph.features, metadata, explained(target, together))
-            picture = overlay(read_image(path), heat)
+            heat = predictor.grad_cam(photograph.features, metadata, explained(diagnosis, together))
+            picture = overlay(read_image(image), heat)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
         top = max(together, key=together.get)
