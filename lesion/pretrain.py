@@ -152,7 +152,13 @@ def pretrain(
         history[-1]["held_out_accuracy"] = float((logits.argmax(1) == targets).mean())
         if accelerator.is_main_process:
             state = {k: v.cpu().contiguous() for k, v in averaged.backbone.state_dict().items()}
-            described = {"backbone": backbone_name, **{k: str(v) for k, v in history[-1].items()}}
+            described = {
+                "backbone": backbone_name,
+                "images": str(len(training)),
+                "classes": str(len(images.classes)),
+                "image_size": str(image_size),
+                **{k: f"{v:.4g}" for k, v in history[-1].items()},
+            }
             write_atomically(output, lambda path: save_file(state, path, described))
 
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -250,7 +250,8 @@ def calibrate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, rows
     for index, present in enumerate(SUBSETS):
         logits = head_logits(head, embeddings, data.metadata[rows], present).astype(np.float64)
         of_subset = subset_index(effective(present, data.known[rows])) == index
-        temperatures[index] = fit_temperature((logits - np.log(data.weights))[of_subset], labels[of_subset])
+        if of_subset.any():
+            temperatures[index] = fit_temperature((logits - np.log(data.weights))[of_subset], labels[of_subset])
     return Calibration(data.weights, data.prevalence, temperatures)
 
 
@@ -286,7 +287,6 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     data = prepare_data(table, config)
     model = create_model(config)
     backbone_data = resolve_model_data_config(model.backbone)
-    # The longer side of the typical image; at most twice the input, beyond which no detail could be seen.
     working_size = working_size_of(table, config.evaluation_size)
     transform = ImageTransform(config.evaluation_size, working_size, backbone_data["mean"], backbone_data["std"])
     parts = ", ".join(f"{n} {len(getattr(data.split, n))}" for n in ("training", "validation", "test"))
