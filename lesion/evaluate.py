@@ -114,7 +114,7 @@ def draw_confusion(report: dict, path: Path) -> None:
 
 
 def draw_reliability(scores: Scores, path: Path) -> None:
-    """Shown probability against observed frequency, all diagnoses together, in ten equally filled bins."""
+    """Shown probability against observed frequency, all diagnoses together, in twenty equally filled bins."""
     shown = scores.probabilities.ravel()
     true = (scores.labels[:, None] == CLASSES).ravel()
     edges = np.unique(np.quantile(shown, np.linspace(0, 1, 21)))

@@ -43,7 +43,7 @@ class LoopConfig:
         batch_size: examples in one optimiser step, over all processes.
         learning_rate: AdamW's learning rate at the end of the warm-up.
         weight_decay: AdamW's decoupled weight decay; biases and norms are exempt.
-        warmup_steps: optimiser steps of linear warm-up, at most a fifth of all steps.
+        warmup_steps: optimiser steps of linear warm-up, at most a tenth of all steps.
         clip_grad: largest norm of the gradient.
         seed: seeds the order of examples, augmentation, mixup and dropout.
         workers: processes that read images (0: none beside the main one).
@@ -172,7 +172,7 @@ def fit(
         state_path: where the state is kept.
         fingerprint: what the run depends on, stored with the state; a resumed run must agree with it.
         on_epoch_end: called on every process as on_epoch_end(history, averaged model); history[-1] is this epoch's
-            row (epoch, train_loss, minutes), to which it adds its own numbers.
+            row (epoch, train_loss, learning_rate, minutes), to which it adds its own numbers.
         resume: go on from state_path where it exists.
 
     Returns:
@@ -188,10 +188,15 @@ def fit(
     optimizer = create_optimizer_v2(parameters, opt="adamw", lr=config.learning_rate, weight_decay=config.weight_decay)
     sampler = EpochBatches(len(dataset), config, rank=accelerator.process_index, world=accelerator.num_processes)
     total_steps = len(sampler)
-    warmup_steps = min(config.warmup_steps, total_steps // 5)
+    if len(dataset) // sampler.steps_per_epoch < accelerator.num_processes:
+        raise UserError(
+            f"--batch-size {config.batch_size} gives some of the {accelerator.num_processes} processes no example; "
+            "give a larger one."
+        )
+    warmup_steps = min(config.warmup_steps, total_steps // 10)
     ema = ModelEmaV3(model, decay=1 - 1 / min(500, max(2, total_steps // 10)))  # about the last tenth of the run
     scheduler = CosineLRScheduler(
-        optimizer, t_initial=total_steps, warmup_t=warmup_steps, warmup_prefix=True, t_in_epochs=False, lr_min=0.0
+        optimizer, t_initial=total_steps - warmup_steps, warmup_t=warmup_steps, warmup_prefix=True, t_in_epochs=False
     )
     fingerprint = {**asdict(config), **fingerprint}
     del fingerprint["workers"]
@@ -275,7 +280,14 @@ def fit(
         bar.update()
         bar.set_postfix(epoch=epoch + 1, loss=f"{value:.3f}", refresh=False)
         if step % sampler.steps_per_epoch == 0:
-            history.append({"epoch": epoch + 1, "train_loss": loss_sum / loss_count, "minutes": seconds() / 60})
+            history.append(
+                {
+                    "epoch": epoch + 1,
+                    "train_loss": loss_sum / loss_count,
+                    "learning_rate": optimizer.param_groups[-1]["lr"],
+                    "minutes": seconds() / 60,
+                }
+            )
             loss_sum, loss_count = 0.0, 0
             on_epoch_end(history, ema.module)
             prepared.train()

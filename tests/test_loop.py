@@ -101,6 +101,22 @@ def test_workers_do_not_change_the_result(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(expected.parameters(), model.parameters(), strict=True))
 
 
+def test_learning_rate_warms_up_and_ends_at_zero(tmp_path):
+    *_, history = run(tmp_path / "state.pt", dataclasses.replace(CONFIG, epochs=20))
+    rates = [h["learning_rate"] for h in history]
+    assert max(rates) <= CONFIG.learning_rate and rates[0] < rates[2] and rates[-1] < 0.01 * CONFIG.learning_rate
+
+
+def test_a_process_without_examples_is_refused(tmp_path):
+    class Three:
+        num_processes, process_index, device = 3, 0, torch.device("cpu")
+
+    with pytest.raises(UserError, match="--batch-size 2 gives some of the 3 processes no example"):
+        config = dataclasses.replace(CONFIG, batch_size=2)
+        model = nn.Linear(1, 1)
+        fit(Three(), model, [{"params": model.parameters()}], Noise(), None, config, tmp_path / "x", {}, None)
+
+
 def test_another_runs_state_is_refused(tmp_path):
     run(tmp_path / "state.pt")
     with pytest.raises(UserError, match=r"batch_size=6 \(was 5\).*--resume"):
