@@ -4,6 +4,7 @@ The layout is Kaggle's (HAM10000_metadata.csv and images in sub-folders of any n
 Source of the data: Tschandl, Rosendahl and Kittler, Sci. Data 5, 180161 (2018), CC BY-NC 4.0.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,14 +198,15 @@ class Ham10000(Dataset):
     Args:
         table: rows of `read_table`.
         *arrays: arrays of the table's length; `dataset[i]` is (image, arrays[0][i], …).
-        transform: applied to the RGB PIL image.
+        transform: applied to the RGB PIL image, where given.
     """
 
-    def __init__(self, table: pd.DataFrame, *arrays: np.ndarray, transform=lambda image: image):
+    def __init__(self, table: pd.DataFrame, *arrays: np.ndarray, transform: Callable | None = None):
         self.paths, self.arrays, self.transform = list(table.path), arrays, transform
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple:
-        return self.transform(read_image(self.paths[index])), *(a[index] for a in self.arrays)
+        image = read_image(self.paths[index])
+        return (self.transform(image) if self.transform else image), *(a[index] for a in self.arrays)

@@ -100,11 +100,7 @@ class ImageTransform:
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """RGB PIL image to float32 (3, size, size)."""
         image = shrink(image, self.working_size).resize((self.size, self.size), Image.Resampling.BICUBIC)
-        return self.normalise(v2.functional.pil_to_tensor(image))
-
-    def normalise(self, image: torch.Tensor) -> torch.Tensor:
-        """uint8 (3, H, W) to float32, normalised."""
-        return v2.functional.normalize(image.float() / 255, self.mean, self.std)
+        return v2.functional.normalize(v2.functional.pil_to_tensor(image).float() / 255, self.mean, self.std)
 
 
 class FreeRotation(torch.nn.Module):
@@ -128,6 +124,21 @@ class RandomResolution(torch.nn.Module):
         return small.resize(image.size, Image.Resampling.BICUBIC)
 
 
+class Shrink(torch.nn.Module):
+    """`shrink` as a step of a transform.
+
+    Args:
+        longest: longer side at most, pixels.
+    """
+
+    def __init__(self, longest: int):
+        super().__init__()
+        self.longest = longest
+
+    def forward(self, image: Image.Image) -> Image.Image:
+        return shrink(image, self.longest)
+
+
 def training_transform(evaluation: ImageTransform, size: int) -> v2.Compose:
     """Augmentation at an input size: rotation, flips, scaled crops, colour, resolution.
 
@@ -141,13 +152,14 @@ def training_transform(evaluation: ImageTransform, size: int) -> v2.Compose:
     return v2.Compose(
         [
             # Twice the input is resolution enough for a crop, and makes small sizes cheap.
-            v2.Lambda(lambda image: shrink(image, min(evaluation.working_size, 2 * size))),
+            Shrink(min(evaluation.working_size, 2 * size)),
             FreeRotation(),
             v2.RandomHorizontalFlip(),
             v2.RandomResizedCrop(size, scale=(0.4, 1.0), ratio=(0.75, 1.6), interpolation=3),
             v2.RandomApply([RandomResolution()], p=0.2),
             v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.03),
             v2.PILToTensor(),
-            v2.Lambda(evaluation.normalise),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(evaluation.mean, evaluation.std),
         ]
     )

@@ -14,7 +14,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -102,12 +102,12 @@ class AugmentedDataset(Dataset):
 
     Args:
         dataset: `dataset[index]` gives a tuple whose first element is a PIL image.
-        transform: called with an epoch, gives the image transform of that epoch.
+        transforms: the image transform of each epoch.
         seed: with the epoch and the index it seeds Python's, NumPy's and PyTorch's generators for the transform.
     """
 
-    def __init__(self, dataset: Dataset, transform: Callable[[int], Callable], seed: int):
-        self.dataset, self.transform, self.seed = dataset, transform, seed
+    def __init__(self, dataset: Dataset, transforms: Sequence[Callable], seed: int):
+        self.dataset, self.transforms, self.seed = dataset, transforms, seed
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -119,7 +119,7 @@ class AugmentedDataset(Dataset):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-        return self.transform(epoch)(image), *rest
+        return self.transforms[epoch](image), *rest
 
 
 def keep_depthwise_in_float32(model: nn.Module) -> None:

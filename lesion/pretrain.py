@@ -11,10 +11,12 @@ AdamW with warm-up and cosine, averaged weights.
 """
 
 import argparse
+import copy
 import io
 import os
 import sys
 import zipfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +26,6 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
-from timm.loss import LabelSmoothingCrossEntropy
 from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.utils.data import Dataset, Subset
@@ -49,6 +50,7 @@ class ClassFolders(Dataset):
     """
 
     def __init__(self, sources: list[Path]):
+        self.transform = None
         self.items: list[tuple[Path, str, str]] = []
         for source in sources:
             if source.is_dir():
@@ -82,7 +84,17 @@ class ClassFolders(Dataset):
             if key not in self._archives:
                 self._archives[key] = zipfile.ZipFile(source)
             data = self._archives[key].read(name)
-        return Image.open(io.BytesIO(data)).convert("RGB"), self.targets[index]
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        return (self.transform(image) if self.transform else image), self.targets[index]
+
+    def with_transform(self, transform: Callable) -> "ClassFolders":
+        """The same images with a transform applied to each RGB PIL image."""
+        other = copy.copy(self)
+        other.transform = transform
+        return other
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_archives": {}}  # open files do not travel to worker processes
 
 
 class Classifier(nn.Module):
@@ -126,28 +138,18 @@ def pretrain(
         mean=data_config["mean"], std=data_config["std"],
     )  # fmt: skip
     augment = transform(is_training=True, scale=(0.35, 1.0), hflip=0.5, color_jitter=0.3, auto_augment=None)
-    evaluate = transform(is_training=False, crop_pct=1.0)
-    smoothed = LabelSmoothingCrossEntropy(0.1)
+    evaluated = Subset(images.with_transform(transform(is_training=False, crop_pct=1.0)), held_out)
     accelerator.print(
         f"Pretraining {backbone_name} on {len(training)} images of {len(images.classes)} classes at {image_size} px: "
         f"{config}"
     )
 
     def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
-        log_probabilities = model(batch[0]).float().log_softmax(-1)
-        likelihood = log_probabilities.gather(1, batch[1][:, None])[:, 0]
-        return -(smoothed.confidence * likelihood + smoothed.smoothing * log_probabilities.mean(1))
-
-    class HeldOut(Dataset):
-        def __len__(self) -> int:
-            return len(held_out)
-
-        def __getitem__(self, index: int):
-            image, target = images[held_out[index]]
-            return evaluate(image), target
+        logits = model(batch[0]).float()
+        return nn.functional.cross_entropy(logits, batch[1], label_smoothing=0.1, reduction="none")
 
     def on_epoch_end(history: list[dict], averaged: nn.Module) -> None:
-        logits = map_examples(accelerator, averaged.eval(), HeldOut(), config.batch_size, config.workers)
+        logits = map_examples(accelerator, averaged.eval(), evaluated, config.batch_size, config.workers)
         targets = np.array([images.targets[i] for i in held_out])
         history[-1]["held_out_accuracy"] = float((logits.argmax(1) == targets).mean())
         if accelerator.is_main_process:
@@ -166,7 +168,7 @@ def pretrain(
         accelerator,
         model,
         param_groups_weight_decay(model, config.weight_decay),
-        AugmentedDataset(Subset(images, training), lambda epoch: augment, config.seed),
+        AugmentedDataset(Subset(images, training), [augment] * config.epochs, config.seed),
         loss,
         config,
         output.with_suffix(".state"),

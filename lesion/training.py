@@ -14,7 +14,6 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -419,14 +418,7 @@ def finetune(
         The history, one dictionary an epoch.
     """  # fmt: skip
     rows = data.split.training
-    augmentations: dict[int, Callable] = {}
-
-    def augment(epoch: int) -> Callable:
-        size = config.size_at(epoch)
-        if size not in augmentations:
-            augmentations[size] = training_transform(transform, size)
-        return augmentations[size]
-
+    augmentations = [training_transform(transform, config.size_at(epoch)) for epoch in range(config.epochs)]
     images = Ham10000(data.table.iloc[rows], data.metadata[rows], data.labels[rows])
     mixup = MultimodalMixup(
         mixup_alpha=0.4, cutmix_alpha=1.0, prob=config.mixup_probability, switch_prob=0.3, label_smoothing=0.0,
@@ -472,7 +464,7 @@ def finetune(
     for name in ("workers", "evaluation_size", "patience"):
         del fingerprint[name]
     _, history = fit(
-        accelerator, model, groups, AugmentedDataset(images, augment, config.seed), loss, loop, state_path,
+        accelerator, model, groups, AugmentedDataset(images, augmentations, config.seed), loss, loop, state_path,
         fingerprint, on_epoch_end, resume,
     )  # fmt: skip
     accelerator.wait_for_everyone()

@@ -49,7 +49,7 @@ def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None):
         losses = nn.functional.cross_entropy(model(batch[0] / 255), batch[1], reduction="none")
         return losses * (float("nan") if poison_at == len(steps) else 1)
 
-    data = AugmentedDataset(Noise(), lambda epoch: TRANSFORM, config.seed)
+    data = AugmentedDataset(Noise(), [TRANSFORM] * config.epochs, config.seed)
     groups = [{"params": list(model.parameters())}]
     averaged, history = fit(
         Accelerator(cpu=True), model, groups, data, loss, config, path, {"kind": "noise"},

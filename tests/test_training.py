@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -18,10 +19,12 @@ from conftest import TINY
 from lesion.calibration import SUBSETS
 from lesion.checkpoint import load_checkpoint
 from lesion.embeddings import embed_table
-from lesion.ham10000 import read_table, split_table
-from lesion.images import ImageTransform
+from lesion.ham10000 import Ham10000, read_table, split_table
+from lesion.images import ImageTransform, training_transform
+from lesion.loop import AugmentedDataset
 from lesion.metadata import WIDTH
 from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, head_on_subsets
+from lesion.pretrain import ClassFolders
 from lesion.training import MultimodalMixup, random_subsets, subset_losses
 from train import parse_arguments
 
@@ -197,6 +200,17 @@ def test_pretraining_makes_a_start(ham10000, tmp_path):
 def test_pretraining_needs_classes(tmp_path):
     done = run("-m", "lesion.pretrain", "--data", tmp_path, "--output", tmp_path / "x.safetensors")
     assert done.returncode == 1 and "two folders" in done.stderr
+
+
+def test_datasets_travel_to_spawned_workers(ham10000):
+    """macOS and Windows start data-loading processes anew and pickle the dataset for them."""
+    table = read_table(ham10000, verify=False)
+    evaluation = ImageTransform(64, 100, (0.5,) * 3, (0.5,) * 3)
+    augmented = AugmentedDataset(Ham10000(table), [training_transform(evaluation, 64)], 0)
+    classes = ClassFolders([ham10000]).with_transform(evaluation)
+    for dataset, key in ((augmented, (0, 3)), (Ham10000(table, transform=evaluation), 3), (classes, 3)):
+        copy = pickle.loads(pickle.dumps(dataset))
+        assert torch.equal(copy[key][0], dataset[key][0])
 
 
 def test_mixup_mixes_metadata_with_the_images_weight():
