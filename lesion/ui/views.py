@@ -30,6 +30,7 @@ STYLE = """
 .notice { font-size: .85rem; line-height: 1.4; border-left: 4px solid #E69F00; padding: .35rem .7rem;
   background: color-mix(in srgb, #E69F00 10%, transparent); border-radius: 0 6px 6px 0; }
 .attribution { font-size: .8rem; opacity: .85; }
+.attribution a { color: inherit; text-decoration: underline; }
 .answer h2 { margin: 0 0 .1rem; font-size: 1.3rem; }
 .answer .lead { margin: 0 0 .7rem; }
 .answer ul { list-style: none; margin: 0; padding: 0; }
@@ -48,7 +49,8 @@ STYLE = """
   background: color-mix(in srgb, #0072B2 12%, transparent); }
 .problem { padding: .7rem .9rem; border-radius: 6px; border-left: 4px solid #B00020;
   background: color-mix(in srgb, #B00020 10%, transparent); }
-.placeholder { opacity: .8; padding: 1.2rem .4rem; text-align: center; }
+.placeholder { opacity: .8; padding: 5rem 1rem; text-align: center; border: 1px dashed currentColor;
+  border-radius: 8px; }
 .heat { margin: 0; }
 .heat .frame { position: relative; border-radius: 8px; overflow: hidden; line-height: 0; }
 .heat img { width: 100%; height: auto; margin: 0; }
@@ -61,7 +63,7 @@ STYLE = """
 .examples .strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: .6rem .5rem;
   align-items: start; }
 .examples button { border: 2px solid transparent; border-radius: 8px; padding: 0; background: none; color: inherit;
-  cursor: pointer; font-size: .7rem; font-weight: 400; line-height: 1.2; text-align: center; box-shadow: none;
+  cursor: pointer; font-size: .66rem; font-weight: 400; line-height: 1.25; text-align: center; box-shadow: none;
   overflow-wrap: anywhere; }
 .examples button:hover, .examples button:focus-visible { border-color: #0072B2; }
 .examples img { width: 100%; height: auto; border-radius: 6px; margin: 0 0 .2rem; display: block; }
