@@ -56,7 +56,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     add("--batch-size", type=positive(int), help="over all processes (default 64, frozen 128)")
     add("--learning-rate", type=positive(float), help="default 1e-4 from ImageNet, else 5e-4; frozen 1e-3")
     add("--class-weights", choices=WEIGHTINGS, help="default sqrt, frozen balanced")
-    add("--layer-decay", type=positive(float), help="default 0.9 from ImageNet, else 1 (none)")
+    add("--layer-decay", type=positive(float), help="ratio of neighbouring layers' rates; default 0.95, from scratch 1")
     add("--drop-path", type=float, default=0.1, help="stochastic depth (default %(default)s)")
     add("--mixup", type=float, default=0.5, help="share of batches mixed (default %(default)s)")
     add("--patience", type=positive(int), default=10, help="epochs without progress before frozen stops")
@@ -87,7 +87,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
         seed=args.seed,
         workers=args.workers,
         class_weighting=args.class_weights or ("balanced" if frozen else "sqrt"),
-        layer_decay=args.layer_decay or (0.9 if imagenet else 1.0),
+        layer_decay=args.layer_decay or (1.0 if args.init == "scratch" else 0.95),
         drop_path_rate=args.drop_path,
         mixup_probability=args.mixup,
         patience=args.patience,

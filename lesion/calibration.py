@@ -18,6 +18,8 @@ from lesion.diagnoses import DIAGNOSES
 SUBSETS = np.array([[bool(s >> i & 1) for i in range(4)] for s in range(16)])
 """bool (16, 4): the presence masks over INPUTS; row s has input i where bit i of s is set."""
 NOTHING, IMAGE_ALONE, METADATA_ALONE, EVERYTHING = 0, 1, 14, 15
+VIEWS = {"fused": EVERYTHING, "image alone": IMAGE_ALONE, "metadata alone": METADATA_ALONE}
+"""The subsets that every report shows."""
 UNIFORM = np.full(len(DIAGNOSES), 1 / len(DIAGNOSES))
 WEIGHTINGS = ("none", "sqrt", "balanced")
 

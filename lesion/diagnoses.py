@@ -30,9 +30,7 @@ class Diagnosis:
 DIAGNOSES = (
     Diagnosis("mel", "Melanoma", "malignant", "#D55E00", "Cancer of the pigment cells; curable when removed early."),
     Diagnosis("nv", "Melanocytic nevus", "benign", "#0072B2", "The common mole: a benign nest of pigment cells."),
-    Diagnosis(
-        "bcc", "Basal cell carcinoma", "malignant", "#CC79A7", "The most common skin cancer; it rarely spreads."
-    ),
+    Diagnosis("bcc", "Basal cell carcinoma", "malignant", "#CC79A7", "The most common skin cancer; it rarely spreads."),
     Diagnosis(
         "akiec",
         "Actinic keratosis / Bowen's disease",

@@ -34,8 +34,13 @@ def cache_key(model: FusionModel, table: pd.DataFrame, transform: ImageTransform
 
 
 def embed_table(
-    accelerator: Accelerator, model: FusionModel, table: pd.DataFrame, transform: ImageTransform, cache: Path | None,
-    batch_size: int = 64, workers: int = 2,
+    accelerator: Accelerator,
+    model: FusionModel,
+    table: pd.DataFrame,
+    transform: ImageTransform,
+    cache: Path | None,
+    batch_size: int = 64,
+    workers: int = 2,
 ) -> np.ndarray:
     """Image embeddings of every row.
 

@@ -15,18 +15,17 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 from tqdm.auto import tqdm
 
-from lesion.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS
+from lesion.calibration import NOTHING, SUBSETS, VIEWS
 from lesion.checkpoint import CONFIG, HELD_OUT, REPORT, read_held_out, sha256, write_atomically
 from lesion.diagnoses import CODES, DIAGNOSES
 from lesion.errors import UserError
-from lesion.evaluation import CLASSES, RULES, Scores, bootstrap_weights, decide, per_class_metrics
+from lesion.evaluation import CLASSES, RULES, Scores, bootstrap_weights, decide, per_class_metrics, per_class_table
 from lesion.ham10000 import ATTRIBUTION, read_table, records_of
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import Predictor, load_predictor
 
 ROUNDS, SEED = 1000, 0
-VIEWS = {"fused": EVERYTHING, "image alone": IMAGE_ALONE, "metadata alone": METADATA_ALONE}
 METRICS = {
     "dataset.accuracy": "accuracy",
     "dataset.weighted_f1": "weighted F1",
@@ -129,7 +128,7 @@ def draw_reliability(scores: Scores, path: Path) -> None:
 
 
 def value_in_words(entry: dict) -> str:
-    """"0.771 (0.752 to 0.790)"."""
+    """ "0.771 (0.752 to 0.790)"."""
     low, high = entry["interval"]
     return f"{entry['value']:.3f} ({low:.3f} to {high:.3f})"
 
@@ -246,9 +245,8 @@ def main() -> None:
         for metric, entry in report["fused minus image alone"].items():
             print(f"  {metric:28} {value_in_words(entry)}")
     for rule in RULES.values():
-        print(f"\nper class, {rule}\n  diagnosis precision recall     F1 images")
-        for code, row in report[f"per class, {rule}"].items():
-            print(f"  {code:9} {row['precision']:9.3f} {row['recall']:6.3f} {row['f1']:6.3f} {row['images']:6.0f}")
+        table = per_class_table(report[f"per class, {rule}"], report[f"confusion matrix, {rule}"])
+        print(f"\nper class, {rule}\n{table}")
     print(f"\nWrote {output / REPORT}, its figures and the model card.")
 
 

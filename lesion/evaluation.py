@@ -79,6 +79,15 @@ def per_class_metrics(labels: np.ndarray, decisions: np.ndarray) -> dict[str, di
     return {code: {n: float(v[k]) for n, v in zip(names, values, strict=True)} for k, code in enumerate(CODES)}
 
 
+def per_class_table(per_class: dict[str, dict[str, float]], confusion: list[list[int]]) -> str:
+    """The values of `per_class_metrics` beside the confusion matrix (rows true, columns decided), as text."""
+    lines = ["  diagnosis precision recall     F1 images   decided as " + " ".join(f"{code:>5}" for code in CODES)]
+    for (code, row), counts in zip(per_class.items(), confusion, strict=True):
+        values = f"{row['precision']:9.3f} {row['recall']:6.3f} {row['f1']:6.3f} {row['images']:6.0f}"
+        lines.append(f"  {code:9} {values}              " + " ".join(f"{n:5d}" for n in counts))
+    return "\n".join(lines)
+
+
 def summarise(labels: np.ndarray, probabilities: np.ndarray, prevalence: np.ndarray) -> dict:
     """Every metric without intervals: what train.py prints and stores for the validation part.
 

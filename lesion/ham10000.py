@@ -134,9 +134,7 @@ def verify_images(paths: pd.Series) -> None:
     with ThreadPoolExecutor() as pool:
         bad = [p for p in tqdm(pool.map(problem, paths), total=len(paths), desc="Checking images", unit="image") if p]
     if bad:
-        raise UserError(
-            f"{len(bad)} image(s) cannot be read or are truncated: {first_five(bad)}; download them again."
-        )
+        raise UserError(f"{len(bad)} image(s) cannot be read or are truncated: {first_five(bad)}; download them again.")
 
 
 @dataclass(frozen=True)

@@ -303,8 +303,12 @@ def fit(
 
 @torch.inference_mode()
 def map_examples(
-    accelerator: Accelerator, function: Callable[[torch.Tensor], torch.Tensor], dataset: Dataset, batch_size: int,
-    workers: int, description: str | None = None,
+    accelerator: Accelerator,
+    function: Callable[[torch.Tensor], torch.Tensor],
+    dataset: Dataset,
+    batch_size: int,
+    workers: int,
+    description: str | None = None,
 ) -> np.ndarray:
     """Applies `function` to the images of every example once, shared among processes, and gives the rows in order.
 

@@ -1,8 +1,8 @@
 """Photograph and metadata to an answer: what the app, the batch command and notebooks call.
 
-    from lesion import Metadata, load_predictor
-    predictor = load_predictor("weights")
-    prediction = predictor.predict(image, Metadata(age=55, sex="female", site="back"))
+from lesion import Metadata, load_predictor
+predictor = load_predictor("weights")
+prediction = predictor.predict(image, Metadata(age=55, sex="female", site="back"))
 """
 
 import hashlib

@@ -111,8 +111,13 @@ class Classifier(nn.Module):
 
 
 def pretrain(
-    sources: list[Path], backbone_name: str, output: Path, image_size: int, config: LoopConfig,
-    mixed_precision: str | None, resume: bool,
+    sources: list[Path],
+    backbone_name: str,
+    output: Path,
+    image_size: int,
+    config: LoopConfig,
+    mixed_precision: str | None,
+    resume: bool,
 ) -> None:
     """Pretrains a backbone and writes its averaged weights, without the classifier, to `output`.
 

@@ -36,8 +36,8 @@ from tqdm.auto import tqdm
 from lesion.calibration import (
     EVERYTHING,
     IMAGE_ALONE,
-    METADATA_ALONE,
     SUBSETS,
+    VIEWS,
     Calibration,
     class_weights,
     effective,
@@ -45,10 +45,10 @@ from lesion.calibration import (
     subset_index,
 )
 from lesion.checkpoint import CheckpointConfig, HeldOut, save_checkpoint, write_atomically
-from lesion.diagnoses import CODES, DIAGNOSES
+from lesion.diagnoses import DIAGNOSES
 from lesion.embeddings import embed_table
 from lesion.errors import UserError
-from lesion.evaluation import decide, decision_metrics, probability_metrics, summarise
+from lesion.evaluation import decide, decision_metrics, per_class_table, probability_metrics, summarise
 from lesion.ham10000 import Ham10000, Split, records_of, split_table
 from lesion.images import ImageTransform, training_transform
 from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
@@ -57,8 +57,6 @@ from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, 
 
 RANDOM_SUBSETS = 4
 """Random subsets of the inputs that the head is trained on beside the complete one, for every image of a batch."""
-VIEWS = {"fused": EVERYTHING, "image alone": IMAGE_ALONE, "metadata alone": METADATA_ALONE}
-"""The three subsets every report shows."""
 
 
 @dataclass(frozen=True)
@@ -356,12 +354,7 @@ def print_validation(metrics: dict) -> None:
             print(f"  decided under {rule} prevalence: {numbers}")
     shown = "fused" if "fused" in metrics else "image alone"
     rule = metrics[shown]["dataset"]
-    print(f"\n{shown}, data-set prevalence:\n  diagnosis precision recall     F1 images")
-    for code, row in rule["per_class"].items():
-        print(f"  {code:9} {row['precision']:9.3f} {row['recall']:6.3f} {row['f1']:6.3f} {row['images']:6.0f}")
-    print("  confusion matrix, rows true, columns " + " ".join(CODES))
-    for code, row in zip(CODES, rule["confusion_matrix"], strict=True):
-        print(f"  {code:9} " + " ".join(f"{n:5d}" for n in row))
+    print(f"\n{shown}, data-set prevalence\n{per_class_table(rule['per_class'], rule['confusion_matrix'])}")
 
 
 def write_history(history: list[dict], output: Path) -> None:
@@ -409,8 +402,13 @@ def views_of(config: TrainingConfig) -> dict[str, int]:
 
 
 def finetune(
-    accelerator: Accelerator, model: FusionModel, data: TrainingData, transform: ImageTransform,
-    config: TrainingConfig, output: Path, resume: bool,
+    accelerator: Accelerator,
+    model: FusionModel,
+    data: TrainingData,
+    transform: ImageTransform,
+    config: TrainingConfig,
+    output: Path,
+    resume: bool,
 ) -> list[dict]:
     """Trains the whole network; the best epoch's averaged weights are left in `model`.
 
@@ -473,8 +471,12 @@ def finetune(
 
 
 def train_frozen(
-    accelerator: Accelerator, model: FusionModel, data: TrainingData, transform: ImageTransform,
-    config: TrainingConfig, output: Path,
+    accelerator: Accelerator,
+    model: FusionModel,
+    data: TrainingData,
+    transform: ImageTransform,
+    config: TrainingConfig,
+    output: Path,
 ) -> tuple[list[dict], np.ndarray]:
     """Trains the head on embeddings of the frozen backbone; the best epoch by validation loss is left in `model`.
 

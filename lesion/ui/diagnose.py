@@ -122,9 +122,7 @@ def build(store: PhotographStore) -> None:
             heat = gr.HTML(views.placeholder("The heat map appears here."), elem_id="heat")
             with gr.Row():
                 choices = [(MOST_PROBABLE, MOST_PROBABLE), *((d.name, d.code) for d in DIAGNOSES)]
-                target = gr.Dropdown(
-                    choices, value=MOST_PROBABLE, label="Explain", elem_id="target", min_width=150
-                )
+                target = gr.Dropdown(choices, value=MOST_PROBABLE, label="Explain", elem_id="target", min_width=150)
                 opacity = gr.Slider(0, 100, 60, step=5, label="Heat opacity (%)", elem_id="opacity", min_width=120)
     strip = gr.HTML(views.examples(examples), js_on_load=views.EXAMPLES_SCRIPT, elem_id="examples")
 
