@@ -54,7 +54,7 @@ def embed_table(
 
     Returns:
         float32 (N, D).
-    """  # fmt: skip
+    """
     path = cache and cache / f"embeddings-{cache_key(model, table, transform, accelerator.mixed_precision)}.safetensors"
     if path and path.exists():
         try:

@@ -153,7 +153,7 @@ def fit(
     model: nn.Module,
     parameters: list[dict],
     dataset: Dataset,
-    loss: Callable[[nn.Module, list, int], torch.Tensor],
+    loss: Callable[[nn.Module, list], torch.Tensor],
     config: LoopConfig,
     state_path: Path,
     fingerprint: dict,
@@ -167,7 +167,7 @@ def fit(
         model: trained in place.
         parameters: optimiser groups (timm's `param_groups_weight_decay` or `param_groups_layer_decay`).
         dataset: an `AugmentedDataset`, or any dataset whose keys are (epoch, index).
-        loss: called as loss(model, batch, epoch) on a batch already on the device; gives float (B,), one an example.
+        loss: called as loss(model, batch) on a batch already on the device; gives float (B,), one an example.
         config: the loop's settings.
         state_path: where the state is kept.
         fingerprint: what the run depends on, stored with the state; a resumed run must agree with it.
@@ -259,7 +259,7 @@ def fit(
         scheduler.step_update(step)
         images = batch[0].to(device, memory_format=torch.channels_last, non_blocking=True)
         batch = [images, *(x.to(device, non_blocking=True) for x in batch[1:])]
-        losses = loss(prepared, batch, epoch)
+        losses = loss(prepared, batch)
         count = accelerator.reduce(torch.tensor(len(losses), device=device), "sum").item()
         # DDP averages gradients over processes: the factor makes that the mean over the examples of all of them.
         mean = losses.sum() * accelerator.num_processes / count

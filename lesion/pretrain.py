@@ -129,7 +129,7 @@ def pretrain(
         config: the loop's settings.
         mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
         resume: go on from the state where it exists.
-    """  # fmt: skip
+    """
     accelerator = Accelerator(mixed_precision=mixed_precision)
     images = ClassFolders(sources)
     order = np.random.default_rng(config.seed).permutation(len(images))
@@ -149,7 +149,7 @@ def pretrain(
         f"{config}"
     )
 
-    def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
+    def loss(model: nn.Module, batch: list) -> torch.Tensor:
         logits = model(batch[0]).float()
         return nn.functional.cross_entropy(logits, batch[1], label_smoothing=0.1, reduction="none")
 

@@ -414,7 +414,7 @@ def finetune(
 
     Returns:
         The history, one dictionary an epoch.
-    """  # fmt: skip
+    """
     rows = data.split.training
     augmentations = [training_transform(transform, config.size_at(epoch)) for epoch in range(config.epochs)]
     images = Ham10000(data.table.iloc[rows], data.metadata[rows], data.labels[rows])
@@ -424,7 +424,7 @@ def finetune(
     )  # fmt: skip
     weights = torch.tensor(data.weights, dtype=torch.float32, device=accelerator.device)
 
-    def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
+    def loss(model: nn.Module, batch: list) -> torch.Tensor:
         images, metadata, targets = mixup(*batch)
         present = random_subsets(len(images)).to(images.device)
         return subset_losses(model(images, metadata, present), targets, weights)
@@ -485,7 +485,7 @@ def train_frozen(
 
     Returns:
         The history, one dictionary an epoch, and the embeddings of every row, float32 (N, D).
-    """  # fmt: skip
+    """
     started = time.monotonic()
     embeddings = embed_table(
         accelerator, model, data.table, transform, output / "state", config.batch_size, config.workers

@@ -42,7 +42,7 @@ def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
     steps = []
 
-    def loss(model, batch, epoch):
+    def loss(model, batch):
         steps.append(1)
         if kill_at == len(steps):
             raise Killed
