@@ -2,13 +2,15 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from lesion.errors import UserError
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", default="weights", help="folder or Hub id user/name (default %(default)s)")
+    bundled = Path(__file__).with_name("weights")
+    parser.add_argument("--checkpoint", default=bundled, help="folder or Hub id user/name (default: weights)")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1, or GRADIO_SERVER_NAME)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860, or GRADIO_SERVER_PORT")
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")

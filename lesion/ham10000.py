@@ -54,7 +54,10 @@ def read_table(folder: Path, allow_missing: bool = False, verify: bool = True) -
     csv = next((p for name in CSV_NAMES for p in sorted(folder.rglob(name)) if p.is_file()), None)
     if csv is None:
         raise UserError(f"{folder} holds no {CSV_NAMES[0]}; give the folder of the unpacked Kaggle download.")
-    table = pd.read_csv(csv, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(csv, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{csv} cannot be read as CSV ({str(error).splitlines()[0]}); download it again.") from None
     missing_columns = [c for c in COLUMNS if c not in table.columns]
     if missing_columns:
         raise UserError(f"{csv} lacks the column(s) {', '.join(missing_columns)}; it needs {', '.join(COLUMNS)}.")

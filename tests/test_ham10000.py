@@ -52,6 +52,10 @@ def damage_csv_missing(folder):
     (folder / CSV).unlink()
 
 
+def damage_csv_binary(folder):
+    (folder / CSV).write_bytes(bytes(range(128, 256)) * 20)
+
+
 def damage_column(folder):
     change(folder, lambda t: t.drop(columns="sex"))
 
@@ -94,6 +98,7 @@ def damage_text_file(folder):
     "damage, words",
     [
         (damage_csv_missing, [CSV, "Kaggle"]),
+        (damage_csv_binary, ["cannot be read as CSV"]),
         (damage_column, ["lacks", "sex"]),
         (damage_duplicate, ["twice", "ISIC_0000003"]),
         (damage_dx, ["scc", "akiec"]),
