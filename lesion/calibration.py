@@ -1,15 +1,17 @@
 """From logits to probabilities that mean something.
 
-A head trained with class weights w answers q ∝ w·p; no temperature undoes that tilt. So the answer is p ∝ q / w, then
-a temperature (Guo et al., "On Calibration of Modern Neural Networks", 2017), one for each subset of the inputs, fitted
-on the validation part. A change of prevalence from π to π' multiplies p by π'/π (Saerens, Latinne and Decaestecker,
-2002).
+A head trained with class weights w to the optimum answers q ∝ w·p; no temperature undoes that tilt. So the answer is
+p ∝ (q / w^s)^(1/T). The temperature T (Guo et al., "On Calibration of Modern Neural Networks", 2017) and the strength s
+of the correction are fitted on the validation part, one pair for each subset of the inputs: s is 1 at the optimum, and
+less where mixup and early stopping kept the head from following the weights all the way. (A bias for every class, as in
+Alexandari, Kundaje and Shrikumar, 2020, has too many parameters for our rare classes.) A change of prevalence from π to
+π' multiplies p by π'/π (Saerens, Latinne and Decaestecker, 2002).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -56,12 +58,13 @@ class Calibration:
     Attributes:
         class_weights: the loss weights the head was trained with, (7,).
         prevalence: frequencies of the classes in the training part, (7,).
-        temperatures: one for each subset of the inputs, (16,).
+        temperatures, strengths: one for each subset of the inputs, (16,).
     """
 
     class_weights: np.ndarray
     prevalence: np.ndarray
     temperatures: np.ndarray
+    strengths: np.ndarray
 
     def log_probabilities(
         self, logits: np.ndarray, present: np.ndarray, prevalence: np.ndarray | None = None
@@ -77,8 +80,9 @@ class Calibration:
         Returns:
             float64 (..., 7).
         """
-        corrected = logits.astype(np.float64) - np.log(self.class_weights)
-        corrected /= self.temperatures[subset_index(present)][..., None]
+        subset = subset_index(present)[..., None]
+        corrected = logits.astype(np.float64) - self.strengths[subset] * np.log(self.class_weights)
+        corrected /= self.temperatures[subset]
         if prevalence is not None:
             corrected = log_softmax(corrected, axis=-1) + np.log(prevalence) - np.log(self.prevalence)
         return log_softmax(corrected, axis=-1)
@@ -90,18 +94,24 @@ class Calibration:
         return np.exp(self.log_probabilities(logits, present, prevalence))
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature with the least log-loss.
+def fit_calibration(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """The temperature and the strength of the correction with the least log-loss.
 
     Args:
-        logits: float (N, 7), already corrected for class weights.
+        logits: float (N, 7), the head's.
         labels: int (N,).
+        weights: float (7,), of the classes in the loss.
 
     Returns:
-        A temperature between 0.2 and 5.
+        A temperature between 0.2 and 5, and a strength between 0.01 and 1.5.
     """
+    rows, log_weights = np.arange(len(labels)), np.log(weights)
 
-    def log_loss(log_temperature: float) -> float:
-        return -log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels].mean()
+    def log_loss(parameters: np.ndarray) -> float:
+        log_temperature, strength = parameters
+        corrected = (logits - strength * log_weights) / np.exp(log_temperature)
+        return -log_softmax(corrected, axis=1)[rows, labels].mean()
 
-    return float(np.exp(minimize_scalar(log_loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded").x))
+    bounds = [(np.log(0.2), np.log(5.0)), (0.01, 1.5)]
+    log_temperature, strength = minimize(log_loss, [0.0, 1.0], bounds=bounds, method="L-BFGS-B").x
+    return float(np.exp(log_temperature)), float(strength)

@@ -204,9 +204,9 @@ def load_config(folder: Path) -> CheckpointConfig:
         )  # fmt: skip
         encoder = MetadataEncoder(**{k: float(v) for k, v in document["encoder"].items()})
         calibration = Calibration(**{k: np.array(v, dtype=np.float64) for k, v in document["calibration"].items()})
-        shapes = [x.shape for x in (calibration.class_weights, calibration.prevalence, calibration.temperatures)]
-        if shapes != [(7,), (7,), (16,)]:
-            raise ValueError(f"calibration has the shapes {shapes}, not 7, 7 and 16")
+        shapes = [x.shape for x in vars(calibration).values()]
+        if shapes != [(7,), (7,), (16,), (16,)]:
+            raise ValueError(f"calibration has the shapes {shapes}, not 7, 7, 16 and 16")
         if not all(np.all(np.isfinite(x) & (x > 0)) for x in vars(calibration).values()):
             raise ValueError("calibration has values that are not positive numbers")
         if not (32 <= transform.size <= 2048 and 32 <= transform.working_size <= 100_000):

@@ -181,7 +181,7 @@ pipeline_tag: image-classification
 tags: [dermoscopy, skin-lesion, multimodal, education]
 ---
 
-# {predictor.config.backbone} with age, sex and body site, on HAM10000
+# {predictor.config.backbone.split(".")[0]} with age, sex and body site, on HAM10000
 
 For research and teaching. Not a medical device: it must not be used to diagnose anyone.
 

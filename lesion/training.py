@@ -5,7 +5,7 @@ branch and the head are trained, with Adam, balanced class weights and early sto
 
 `finetune`: the whole network, AdamW with layer-wise decay of the learning rate where the start is pretrained (Bao et
 al., "BEiT", 2021), warm-up and cosine, stochastic depth, mixup (Zhang et al., 2018) and cutmix (Yun et al., 2019), all
-timm's; the best epoch by validation balanced accuracy is kept.
+timm's; the best epoch by validation balanced accuracy is kept, and its head trained on as in `frozen`.
 
 Both train every subset of the inputs: the complete one and random others, on the same embeddings.
 """
@@ -41,7 +41,7 @@ from lesion.calibration import (
     Calibration,
     class_weights,
     effective,
-    fit_temperature,
+    fit_calibration,
     subset_index,
 )
 from lesion.checkpoint import CheckpointConfig, HeldOut, save_checkpoint, write_atomically
@@ -234,7 +234,7 @@ class MultimodalMixup(Mixup):
 
 
 def calibrate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, rows: np.ndarray) -> Calibration:
-    """Fits a temperature for each subset of the inputs on the validation part.
+    """Fits a temperature and a strength for each subset of the inputs on the validation part.
 
     Args:
         head: in its final state.
@@ -242,14 +242,14 @@ def calibrate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, rows
         data: gives class weights, prevalence, metadata and labels.
         rows: of the validation part.
     """
-    temperatures = np.ones(len(SUBSETS))
+    temperatures, strengths = np.ones((2, len(SUBSETS)))
     labels = data.labels[rows]
     for index, present in enumerate(SUBSETS):
         logits = head_logits(head, embeddings, data.metadata[rows], present).astype(np.float64)
         of_subset = subset_index(effective(present, data.known[rows])) == index
         if of_subset.any():
-            temperatures[index] = fit_temperature((logits - np.log(data.weights))[of_subset], labels[of_subset])
-    return Calibration(data.weights, data.prevalence, temperatures)
+            temperatures[index], strengths[index] = fit_calibration(logits[of_subset], labels[of_subset], data.weights)
+    return Calibration(data.weights, data.prevalence, temperatures, strengths)
 
 
 def validate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, calibration: Calibration) -> dict:
@@ -292,14 +292,13 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     held_out_rows = np.union1d(data.split.validation, data.split.test)
     if config.recipe == "frozen":
         history, embeddings = train_frozen(accelerator, model, data, transform, config, output)
-        embeddings = embeddings[held_out_rows]
+        if accelerator.is_main_process:
+            write_history(history, output)
     else:
         history = finetune(accelerator, model, data, transform, config, output, resume)
-        held_out_images = Ham10000(table.iloc[held_out_rows], transform=transform)
-        model.to(accelerator.device).eval()
-        embeddings = map_examples(
-            accelerator, model.embed, held_out_images, config.batch_size, config.workers, "Embedding held-out images"
-        )
+        # Mixup and random crops leave the head behind the backbone: it is trained on, on the finished embeddings.
+        _, embeddings = train_frozen(accelerator, model, data, transform, config, output)
+    embeddings = embeddings[held_out_rows]
     validation = embeddings[np.isin(held_out_rows, data.split.validation)]
     calibration = calibrate(model.head, validation, data, data.split.validation)
     metrics = validate(model.head, validation, data, calibration)
@@ -375,13 +374,14 @@ def write_history(history: list[dict], output: Path) -> None:
 
 
 def epoch_metrics(head: FusionHead, embeddings: np.ndarray, data: TrainingData, views: dict[str, int]) -> dict:
-    """Validation metrics of an epoch, before any temperature: the first view's, and the others' balanced accuracy."""
+    """Validation metrics of an epoch, calibrated: the first view's, and the others' balanced accuracy."""
     rows = data.split.validation
-    calibration = Calibration(data.weights, data.prevalence, np.ones(len(SUBSETS)))
     out = {}
     for name, index in views.items():
         present = effective(SUBSETS[index], data.known[rows])
         logits = head_logits(head, embeddings, data.metadata[rows], SUBSETS[index])
+        fitted = fit_calibration(logits, data.labels[rows], data.weights)
+        calibration = Calibration(data.weights, data.prevalence, *np.outer(fitted, np.ones(len(SUBSETS))))
         probabilities = calibration.probabilities(logits, present)
         balanced = decision_metrics(data.labels[rows], decide(probabilities, data.prevalence, "uniform"))
         if not out:
@@ -493,8 +493,6 @@ def train_frozen(
     head = model.head.to(accelerator.device)
     history = fit_head(head, embeddings, data, config, accelerator.is_main_process)
     history[-1]["minutes"] = (time.monotonic() - started) / 60
-    if accelerator.is_main_process:
-        write_history(history, output)
     return history, embeddings
 
 

@@ -14,7 +14,7 @@ from lesion.calibration import (
     Calibration,
     class_weights,
     effective,
-    fit_temperature,
+    fit_calibration,
     subset_index,
 )
 
@@ -48,13 +48,13 @@ def test_class_weights_are_undone(weighting):
     weights = class_weights(LABELS, weighting)
     truth = np.random.default_rng(0).dirichlet(np.ones(7), size=5)
     logits = np.log(weights * truth) + 3
-    calibration = Calibration(weights, PREVALENCE, np.ones(16))
+    calibration = Calibration(weights, PREVALENCE, *np.ones((2, 16)))
     np.testing.assert_allclose(calibration.probabilities(logits, SUBSETS[EVERYTHING]), truth)
 
 
 def test_change_of_prevalence():
     weights, truth = class_weights(LABELS, "sqrt"), np.random.default_rng(0).dirichlet(np.ones(7), size=5)
-    calibration = Calibration(weights, PREVALENCE, np.ones(16))
+    calibration = Calibration(weights, PREVALENCE, *np.ones((2, 16)))
     logits = np.log(weights * truth)
     expected = truth * UNIFORM / PREVALENCE
     shown = calibration.probabilities(logits, SUBSETS[EVERYTHING], UNIFORM)
@@ -65,15 +65,17 @@ def test_change_of_prevalence():
 
 def test_each_subset_has_its_temperature():
     temperatures = np.linspace(1, 2.5, 16)
-    calibration = Calibration(np.ones(7), PREVALENCE, temperatures)
+    calibration = Calibration(np.ones(7), PREVALENCE, temperatures, np.ones(16))
     logits = np.random.default_rng(0).normal(size=(16, 7))
     shown = calibration.log_probabilities(logits, SUBSETS)
     np.testing.assert_allclose(shown, log_softmax(logits / temperatures[:, None], axis=1))
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_temperature_is_recovered(temperature):
+@pytest.mark.parametrize("temperature, strength", [(0.5, 1.0), (1.0, 0.6), (2.0, 0.3)])
+def test_temperature_and_strength_are_recovered(temperature, strength):
     generator = np.random.default_rng(0)
     truth = log_softmax(generator.normal(size=(20_000, 7)) * 2, axis=1)
     labels = np.array([generator.choice(7, p=np.exp(row)) for row in truth])
-    assert fit_temperature(truth * temperature, labels) == pytest.approx(temperature, rel=0.05)
+    weights = class_weights(LABELS, "sqrt")
+    fitted = fit_calibration(truth * temperature + strength * np.log(weights), labels, weights)
+    assert fitted == pytest.approx((temperature, strength), abs=0.06)

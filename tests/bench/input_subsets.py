@@ -1,8 +1,8 @@
 """Is every subset of the inputs a trained input? `python tests/bench/input_subsets.py --data PATH_TO_HAM10000`.
 
 For each of the sixteen subsets of {image, age, sex, site}: the validation log-loss of the checkpoint's one head, and
-that of a head trained for this subset alone on the same embeddings of the training part (Adam, the same class weights
-and correction, early stopping and a temperature on validation, as the checkpoint's own).
+that of a head trained for this subset alone on the same embeddings of the training part (Adam, the same class weights,
+early stopping and the calibration on validation, as the checkpoint's own).
 """
 
 import argparse
@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lesion.calibration import SUBSETS, Calibration, class_weights, effective, fit_temperature
+from lesion.calibration import SUBSETS, Calibration, class_weights, effective, fit_calibration
 from lesion.evaluation import probability_metrics
 from lesion.ham10000 import Ham10000, read_table, records_of
 from lesion.loop import map_examples
@@ -45,8 +45,8 @@ def train_alone(present, training, validation, weights, learning_rate) -> float:
             loss.backward()
             optimizer.step()
         logits = head_logits(head, validation[0], validation[1], present)
-        corrected = logits - np.log(weights)
-        probabilities = softmax(corrected / fit_temperature(corrected, validation[2]), axis=1)
+        temperature, strength = fit_calibration(logits, validation[2], weights)
+        probabilities = softmax((logits - strength * np.log(weights)) / temperature, axis=1)
         value = probability_metrics(validation[2], probabilities)["log_loss"]
         since = 0 if value < best else since + 1
         best = min(best, value)
