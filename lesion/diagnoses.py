@@ -7,6 +7,8 @@ neutral grey in place of its yellow, which is too faint on white.
 
 from dataclasses import dataclass
 
+from lesion.errors import UserError, shown
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -52,3 +54,9 @@ DIAGNOSES = (
 )
 CODES = tuple(d.code for d in DIAGNOSES)
 BY_CODE = {d.code: d for d in DIAGNOSES}
+
+
+def check_code(code: object) -> None:
+    """Raises a UserError where `code` is no diagnosis."""
+    if code not in CODES:
+        raise UserError(f"Diagnosis {shown(code)} is not known; choose {', '.join(CODES)}.")

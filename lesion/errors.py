@@ -6,3 +6,9 @@ class UserError(ValueError):
 
     Command lines print the message and exit with status 1; the app shows it on the page.
     """
+
+
+def shown(value: object) -> str:
+    """The value as an error message shows it, cut at 40 characters."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:40] + "…"

@@ -7,10 +7,11 @@ records as unknown are the same thing.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from lesion.errors import UserError
+from lesion.errors import UserError, shown
 
 FIELDS = ("age", "sex", "site")
 INPUTS = ("image", *FIELDS)
@@ -102,10 +103,10 @@ def parse_choice(field: str, value: object, choices: Sequence[str]) -> str | Non
     return text
 
 
-def shown(value: object) -> str:
-    """The value as an error message shows it, cut at 40 characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else text[:40] + "…"
+ALL_AGES, ALL_SEXES, ALL_SITES = (None, *AGES), (None, *SEXES), (None, *SITES)
+"""Every value of each field, unknown first."""
+GRID = tuple(Metadata(*values) for values in product(ALL_AGES, ALL_SEXES, ALL_SITES))
+"""Every record: 19 ages × 3 sexes × 15 sites."""
 
 
 @dataclass(frozen=True)

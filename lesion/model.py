@@ -82,18 +82,28 @@ class FusionHead(nn.Module):
         """Logits of the seven diagnoses.
 
         Args:
-            embedding: float (B, D), pooled image features.
+            embedding: float (B, D), pooled image features; (1, D) for one image with B records.
             metadata: float (B, WIDTH), encoded records.
             present: bool (B, 4), which of INPUTS (image, age, sex, site) to look at.
 
         Returns:
             float (B, 7).
         """
-        features = torch.where(present[:, :1], self.image_norm(embedding), self.null_image)
+        # The first layer of the classifier on the concatenated features, as the sum of an image part and a metadata
+        # part: the image part, nearly all of the work, is then computed once for one image with many records.
+        first, *others = self.classifier
+        image_weight, metadata_weight = first.weight.tensor_split([embedding.shape[1]], dim=1)
+        hidden = torch.where(
+            present[:, :1],
+            nn.functional.linear(self.image_norm(embedding), image_weight, first.bias),
+            nn.functional.linear(self.null_image, image_weight, first.bias),
+        )
         if self.metadata_branch is not None:
             seen = torch.where(present[:, 1:][:, self.field_of_column], metadata, self.absent)
-            features = torch.cat([features, self.metadata_branch(seen)], dim=1)
-        return self.classifier(features)
+            hidden = hidden + nn.functional.linear(self.metadata_branch(seen), metadata_weight)
+        for layer in others:
+            hidden = layer(hidden)
+        return hidden
 
 
 class FusionModel(nn.Module):
@@ -160,7 +170,7 @@ def head_logits(head: FusionHead, embeddings: np.ndarray, metadata: np.ndarray, 
 
     Args:
         head: on any device.
-        embeddings: float32 (N, D).
+        embeddings: float32 (N, D), or (1, D) for one image with N records.
         metadata: float32 (N, WIDTH).
         present: bool (4,) or (N, 4).
 
@@ -168,7 +178,7 @@ def head_logits(head: FusionHead, embeddings: np.ndarray, metadata: np.ndarray, 
         float32 (N, 7).
     """
     device = next(head.parameters()).device
-    mask = np.broadcast_to(present, (len(embeddings), 4))
+    mask = np.broadcast_to(present, (len(metadata), 4))
     tensors = [torch.tensor(x, device=device) for x in (embeddings, metadata, mask)]
     was_training = head.training
     logits = head.eval()(*tensors).float().cpu().numpy()

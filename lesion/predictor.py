@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ from PIL import Image
 
 from lesion.calibration import EVERYTHING, SUBSETS, UNIFORM, effective
 from lesion.checkpoint import Checkpoint, load_checkpoint
-from lesion.diagnoses import CODES
+from lesion.diagnoses import CODES, check_code
 from lesion.errors import UserError
 from lesion.explain import class_activation_maps, enlarge
 from lesion.images import read_image, shrink
-from lesion.metadata import Metadata, shown
+from lesion.metadata import GRID, Metadata
 from lesion.model import head_logits
 
 DISPLAY_SIZE = 1200
@@ -105,9 +106,34 @@ class Predictor:
             float64 (N, 7).
         """
         metadata, known = self.config.encoder.encode(records)
-        embeddings = np.broadcast_to(features.embedding, (len(records), len(features.embedding)))
+        return self.answers(features.embedding[None], metadata, known, present, prevalence)
+
+    def answers(
+        self,
+        embeddings: np.ndarray,
+        metadata: np.ndarray,
+        known: np.ndarray,
+        present: np.ndarray = SUBSETS[EVERYTHING],
+        prevalence: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """As `probabilities`, from what is already embedded and encoded.
+
+        Args:
+            embeddings: float32 (N, D), or (1, D) for one photograph with N records.
+            metadata: float32 (N, WIDTH), and
+            known: bool (N, 3), of `MetadataEncoder.encode`.
+            present, prevalence: see `probabilities`.
+
+        Returns:
+            float64 (N, 7).
+        """
         logits = head_logits(self.model.head, embeddings, metadata, present)
         return self.config.calibration.probabilities(logits, effective(present, known), prevalence)
+
+    @cached_property
+    def encoded_grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """GRID encoded, as `MetadataEncoder.encode` gives it."""
+        return self.config.encoder.encode(GRID)
 
     def predict(
         self, image: Image.Image | Features, metadata: Metadata | None = None, prior: str = "dataset"
@@ -153,8 +179,7 @@ class Predictor:
         """
         features = image if isinstance(image, Features) else self.features(image)
         target = target or self.predict(features, metadata).diagnosis
-        if target not in CODES:
-            raise UserError(f"Diagnosis {shown(target)} is not known; choose {', '.join(CODES)}.")
+        check_code(target)
         return enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size)
 
 

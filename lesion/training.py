@@ -516,7 +516,7 @@ def fit_head(
     """
     device = next(head.parameters()).device
     rows = torch.from_numpy(data.split.training)
-    inputs = torch.from_numpy(embeddings), torch.from_numpy(data.metadata), torch.from_numpy(data.labels)
+    inputs = torch.from_numpy(embeddings), torch.from_numpy(data.metadata), torch.tensor(data.labels)
     weights = torch.tensor(data.weights, dtype=torch.float32, device=device)
     optimizer = torch.optim.Adam(head.parameters(), lr=config.learning_rate)
     generator = torch.Generator().manual_seed(config.seed)

@@ -5,10 +5,10 @@ from gradio.data_classes import ImageData
 from PIL import Image
 
 from lesion.diagnoses import BY_CODE, CODES, DIAGNOSES
-from lesion.errors import UserError
+from lesion.errors import UserError, shown
 from lesion.explain import change_in_words, enlarge, heat_layer, overlay
 from lesion.images import read_image
-from lesion.metadata import AGES, SEXES, SITES, UNKNOWN, Metadata, shown
+from lesion.metadata import AGES, SEXES, SITES, UNKNOWN, Metadata
 from lesion.predictor import Photograph, PhotographStore
 from lesion.ui import views
 from lesion.ui.example_photographs import load_examples
