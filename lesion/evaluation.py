@@ -125,10 +125,20 @@ def bootstrap_weights(lesion_ids, rounds: int = 1000, seed: int = 0) -> np.ndarr
 
 
 def weighted_confusions(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Confusion matrices under every resampling: float (rounds, 7, 7), rows true, columns decided."""
-    n = len(CODES)
-    cells = np.zeros((len(labels), n * n))
-    cells[np.arange(len(labels)), labels * n + decisions] = 1
+    """Confusion matrices under every resampling.
+
+    Args:
+        labels: int (N,).
+        decisions: int (N,), or (R, N) for the mean matrix of R repeats.
+        weights: float (rounds, N).
+
+    Returns:
+        float (rounds, 7, 7), rows true, columns decided.
+    """
+    n, repeats = len(CODES), np.atleast_2d(decisions)
+    cells = np.zeros((len(labels), n * n), weights.dtype)
+    for repeat in repeats:
+        cells[np.arange(len(labels)), labels * n + repeat] += 1 / len(repeats)
     return (weights @ cells).reshape(len(weights), n, n)
 
 
@@ -151,7 +161,9 @@ def confusion_metrics(confusions: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def interval(draws: np.ndarray) -> list[float]:
-    """The 95 % percentile interval."""
+    """The 95 % percentile interval of what is no NaN; two NaN where nothing is left."""
+    if np.isnan(draws).all():
+        return [float("nan"), float("nan")]
     return [float(x) for x in np.nanpercentile(draws, [2.5, 97.5])]
 
 

@@ -25,7 +25,7 @@ from lesion.errors import UserError, shown
 from lesion.metadata import AGES, ALL_AGES, ALL_SEXES, ALL_SITES, FIELDS, INPUTS, UNKNOWN, Metadata
 from lesion.predictor import Features, Predictor
 
-PREVALENCES = ("data set", "equal", "own")
+PREVALENCES = ("dataset", "uniform", "own")
 SCALES = ("probability", "log-odds")
 
 
@@ -46,7 +46,7 @@ def parse_prevalence(choice: object, melanoma_share: object, training: np.ndarra
     if choice not in PREVALENCES:
         raise UserError(f"Prevalence {shown(choice)} is not known; choose {', '.join(PREVALENCES)}.")
     if choice != "own":
-        return UNIFORM if choice == "equal" else None
+        return UNIFORM if choice == "uniform" else None
     share = parse_number("Share of melanomas", melanoma_share, 0.01, 99, "%") / 100
     melanoma = CODES.index("mel")
     prevalence = training * (1 - share) / (1 - training[melanoma])

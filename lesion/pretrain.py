@@ -34,6 +34,7 @@ from lesion.checkpoint import write_atomically
 from lesion.errors import UserError
 from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
 from lesion.model import create_backbone
+from lesion.training import load_backbone
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 HELD_OUT = 0.01  # of the images, to report accuracy on
@@ -118,6 +119,7 @@ def pretrain(
     config: LoopConfig,
     mixed_precision: str | None,
     resume: bool,
+    init: Path | None = None,
 ) -> None:
     """Pretrains a backbone and writes its averaged weights, without the classifier, to `output`.
 
@@ -129,6 +131,10 @@ def pretrain(
         config: the loop's settings.
         mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
         resume: go on from the state where it exists.
+        init: weights of an earlier pretraining to start from, with a new classifier; by default random ones.
+
+    Raises:
+        UserError: the data or the weights cannot be used.
     """
     accelerator = Accelerator(mixed_precision=mixed_precision)
     images = ClassFolders(sources)
@@ -137,6 +143,8 @@ def pretrain(
     training = np.sort(order[len(held_out) :])
     torch.manual_seed(config.seed)
     model = Classifier(create_backbone(backbone_name, drop_path_rate=0.05), len(images.classes))
+    if init:
+        load_backbone(model.backbone, init)
     data_config = resolve_model_data_config(model.backbone)
     transform = partial(
         create_transform, (3, image_size, image_size), interpolation="bilinear",
@@ -164,6 +172,7 @@ def pretrain(
                 "images": str(len(training)),
                 "classes": str(len(images.classes)),
                 "image_size": str(image_size),
+                "init": init.name if init else "scratch",
                 **{k: f"{v:.4g}" for k, v in history[-1].items()},
             }
             write_atomically(output, lambda path: save_file(state, path, described))
@@ -177,7 +186,13 @@ def pretrain(
         loss,
         config,
         output.with_suffix(".state"),
-        {"backbone": backbone_name, "image_size": image_size, "images": len(images), "classes": len(images.classes)},
+        {
+            "backbone": backbone_name,
+            "image_size": image_size,
+            "images": len(images),
+            "classes": len(images.classes),
+            "init": str(init),
+        },
         on_epoch_end,
         resume,
     )
@@ -189,6 +204,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders or zip files of class folders")
     parser.add_argument("--backbone", default="convnext_small", help="a timm model name (default %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument("--init", type=Path, help="start from the file of an earlier run (default: random weights)")
     parser.add_argument("--image-size", type=int, default=64, help="pixels (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=128)
@@ -203,7 +219,9 @@ def main() -> None:
         workers=args.workers,
     )  # fmt: skip
     try:
-        pretrain(args.data, args.backbone, args.output, args.image_size, config, args.mixed_precision, args.resume)
+        pretrain(
+            args.data, args.backbone, args.output, args.image_size, config, args.mixed_precision, args.resume, args.init
+        )
     except UserError as error:
         sys.exit(f"error: {error}")
 

@@ -149,7 +149,7 @@ def test_no_change_flips_an_answer_that_prevalence_has_settled(predictor, photog
 
 def test_prevalence(predictor, photographs):
     training = predictor.config.calibration.prevalence
-    assert parse_prevalence("data set", 5, training) is None
+    assert parse_prevalence("dataset", 5, training) is None
     rare, common = (parse_prevalence("own", share, training) for share in ("0.1", 40))
     assert rare[0] == pytest.approx(0.001) and rare.sum() == pytest.approx(1)
     assert common[1] / common[2] == pytest.approx(training[1] / training[2])
@@ -168,7 +168,7 @@ def test_prevalence(predictor, photographs):
         (lambda i, t: i.shapley("wart"), "choose mel, nv"),
         (lambda i, t: i.shapley("mel", "odds"), "probability or log-odds"),
         (lambda i, t: i.by_site(["mel"]), "choose mel, nv"),
-        (lambda i, t: parse_prevalence("rare", 1, t), "choose data set, equal, own"),
+        (lambda i, t: parse_prevalence("rare", 1, t), "choose dataset, uniform, own"),
         (lambda i, t: parse_prevalence("own", "many", t), "from 0.01 to 99 %"),
         (lambda i, t: parse_prevalence("own", float("nan"), t), "from 0.01 to 99 %"),
         (lambda i, t: parse_prevalence("own", True, t), "from 0.01 to 99 %"),

@@ -186,6 +186,11 @@ def test_pretraining_makes_a_start(ham10000, tmp_path):
     assert "of 7 classes at 32 px" in done.stdout and start.exists()
     resumed = run(*command, *options, "--resume")
     assert "Resuming at step" in resumed.stdout
+    further = tmp_path / "further.safetensors"
+    longer = run(*command, "--output", further, *options[2:], "--init", start, "--learning-rate", 1e-9)
+    assert longer.returncode == 0, longer.stderr
+    for name, tensor in load_file(start).items():
+        np.testing.assert_allclose(load_file(further)[name], tensor, atol=1e-4)
     trained = run(
         "train.py", "--data", ham10000, "--output", tmp_path / "out", "--backbone", TINY, "--init", start, "--recipe",
         "frozen", "--image-size", 32, "--epochs", 1, "--workers", 0,
