@@ -17,15 +17,14 @@ def main() -> None:
     args = parser.parse_args()
 
     from lesion.predictor import load_predictor  # takes seconds: not before the arguments are known to be right
-    from lesion.ui import views
-    from lesion.ui.page import THEME, build_page
+    from lesion.ui.page import STYLE, THEME, build_page
 
     try:
         predictor = load_predictor(args.checkpoint)
     except UserError as error:
         sys.exit(f"error: {error}")
     build_page(predictor).launch(
-        server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=views.STYLE,
+        server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=STYLE,
         footer_links=["api"], run_history=False, max_file_size="30mb",
     )  # fmt: skip
 

@@ -166,7 +166,8 @@ def resolve(source: str | Path) -> Path:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         raise UserError(f"There is no checkpoint folder {source}. {GET_ONE}")
     try:
-        return Path(huggingface_hub.snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.png"]))
+        patterns = ["*.json", "*.safetensors", "*.png", "*.zip"]
+        return Path(huggingface_hub.snapshot_download(str(source), allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(

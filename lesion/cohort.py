@@ -13,13 +13,24 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import confusion_matrix
 
 from lesion.calibration import IMAGE_ALONE, SUBSETS
 from lesion.diagnoses import CODES, check_code
 from lesion.errors import UserError, shown
-from lesion.evaluation import RULES, bootstrap_weights, confusion_metrics, decide, interval, weighted_confusions
+from lesion.evaluation import (
+    CLASSES,
+    RULES,
+    Difference,
+    bootstrap_weights,
+    compare_decisions,
+    confusion_metrics,
+    decide,
+    interval,
+    weighted_confusions,
+)
 from lesion.ham10000 import records_of
-from lesion.metadata import FIELD_OF_COLUMN, FIELDS, INPUTS, SEXES, SITES, UNKNOWN
+from lesion.metadata import FIELD_OF_COLUMN, FIELDS, INPUTS, SEXES, SITES, UNKNOWN, parse_inputs
 from lesion.predictor import Predictor
 
 ANY = "any"
@@ -36,7 +47,6 @@ FEW_LESIONS = 30
 """Below this, an interval says more about the resampling than about the model."""
 REPEATS = 5
 """Shuffles of each input that a permutation importance is the mean of."""
-SHOWN_CASES = 12
 
 
 @dataclass(frozen=True)
@@ -101,33 +111,12 @@ class Subgroup:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One figure of two models on the same images.
-
-    Attributes:
-        full: of the model that sees everything.
-        chosen: of the model with the chosen inputs; NaN for a class without images, as is `full`.
-        interval: 95 %, of chosen − full.
-    """
-
-    full: float
-    chosen: float
-    interval: tuple[float, float]
-
-    @property
-    def difference(self) -> float:
-        """chosen − full."""
-        return self.chosen - self.full
-
-
-@dataclass(frozen=True)
 class Comparison:
     """The full model beside one with fewer, or shuffled, inputs.
 
     Attributes:
         images, lesions: how many were looked at.
-        metrics: "accuracy" and "balanced accuracy".
-        recalls: by diagnosis code.
+        differences: chosen − full, by the names of `lesion.evaluation.compare_decisions`.
         confusions: int (7, 7), rows true and columns decided, of "full" and "chosen".
         rescued: images that the full model gets right and the chosen one wrong; one row an image, one image a lesion,
             the clearest first: image_id, diagnosis, age, sex, site, full, full_probability, chosen,
@@ -137,8 +126,7 @@ class Comparison:
 
     images: int
     lesions: int
-    metrics: dict[str, Difference]
-    recalls: dict[str, Difference]
+    differences: dict[str, Difference]
     confusions: dict[str, np.ndarray]
     rescued: pd.DataFrame
     ruined: pd.DataFrame
@@ -177,17 +165,6 @@ class Alarm:
         """Share of melanomas among the photographs without an alarm; NaN where there is none."""
         missed, passed = (1 - self.sensitivity) * self.melanoma_share, self.specificity * (1 - self.melanoma_share)
         return missed / (missed + passed) if missed + passed else float("nan")
-
-
-def parse_inputs(name: str, values: object) -> tuple[str, ...]:
-    """Names of inputs in the order of INPUTS.
-
-    Raises:
-        UserError: not a list of them.
-    """
-    if not isinstance(values, list | tuple) or any(v not in INPUTS for v in values):
-        raise UserError(f"{name} {shown(values)} is not accepted; give a list of {', '.join(INPUTS)}.")
-    return tuple(i for i in INPUTS if i in values)
 
 
 def check_rule(rule: object) -> None:
@@ -233,7 +210,8 @@ class Cohort:
         self.table, self.embeddings = held_out.table, held_out.embeddings
         self.labels = self.table.label.to_numpy()
         self.lesions = pd.factorize(self.table.lesion_id)[0]
-        self.metadata, self.known = predictor.config.encoder.encode(records_of(self.table))
+        self.records = records_of(self.table)
+        self.metadata, self.known = predictor.config.encoder.encode(self.records)
         self.prevalence = predictor.config.calibration.prevalence
 
     @cached_property
@@ -308,40 +286,15 @@ class Cohort:
         )  # fmt: skip
         full, labels, weights = self.full[rows], self.labels[rows], self.weights[:, rows]
         decisions = {name: decide(p, self.prevalence, rule) for name, p in (("full", full), ("chosen", chosen))}
-        draws = {name: weighted_confusions(labels, d, weights) for name, d in decisions.items()}
-        ones = np.ones((1, len(rows)))
-        confusions = {name: weighted_confusions(labels, d, ones) for name, d in decisions.items()}
-        values = {name: self._figures(c) for name, c in confusions.items()}
-        drawn = {name: self._figures(c) for name, c in draws.items()}
-        differences = {
-            figure: Difference(
-                float(values["full"][figure][0]),
-                float(values["chosen"][figure][0]),
-                tuple(interval(drawn["chosen"][figure] - drawn["full"][figure])),
-            )
-            for figure in values["full"]
-        }
         right = {name: d == labels for name, d in decisions.items()}
         return Comparison(
             len(rows),
             len(np.unique(self.lesions[rows])),
-            {name: differences[name] for name in ("accuracy", "balanced accuracy")},
-            {code: differences[code] for code in CODES},
-            {name: c[0].astype(int) for name, c in confusions.items()},
+            compare_decisions(labels, decisions["full"], decisions["chosen"], weights),
+            {name: confusion_matrix(labels, d, labels=CLASSES) for name, d in decisions.items()},
             self._cases(rows, right["full"] & ~right["chosen"], full, chosen, decisions),
             self._cases(rows, right["chosen"] & ~right["full"], full, chosen, decisions),
         )
-
-    def _figures(self, confusions: np.ndarray) -> dict[str, np.ndarray]:
-        """Accuracy, balanced accuracy, and the recall of each class, of each of a stack of confusion matrices."""
-        metrics = confusion_metrics(confusions)
-        with np.errstate(invalid="ignore"):
-            recalls = np.diagonal(confusions, axis1=1, axis2=2) / confusions.sum(2)
-        return {
-            "accuracy": metrics["accuracy"],
-            "balanced accuracy": metrics["balanced_accuracy"],
-            **dict(zip(CODES, recalls.T, strict=True)),
-        }
 
     def _cases(self, rows, which, full, chosen, decisions) -> pd.DataFrame:
         at = np.flatnonzero(which)

@@ -1,4 +1,7 @@
-"""The one exception whose message is written for the person at the keyboard."""
+"""What people give that cannot be used: the one exception whose message is written for the person at the keyboard, and
+checks of single values."""
+
+import math
 
 
 class UserError(ValueError):
@@ -10,5 +13,42 @@ class UserError(ValueError):
 
 def shown(value: object) -> str:
     """The value as an error message shows it, cut at 40 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to spell out an integer of thousands of digits
+        return "of thousands of digits"
     return text if len(text) <= 40 else text[:40] + "…"
+
+
+def parse_number(name: str, value: object, low: float, high: float, unit: str = "") -> float:
+    """A number between two bounds, both accepted, from an API client or a control of the page.
+
+    Args:
+        name: of the value, in the message.
+        value: a number, or a string of one.
+        low, high: bounds.
+        unit: named in the message.
+
+    Raises:
+        UserError: no number, or out of range.
+    """
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not low <= number <= high:
+        accepted = f"a number from {low} to {high} {unit}".rstrip()
+        raise UserError(f"{name} {shown(value)} is not accepted; give {accepted}.")
+    return number
+
+
+def parse_whole(name: str, value: object, low: int, high: int) -> int:
+    """As `parse_number`, for a whole number; 20.0 is one.
+
+    Raises:
+        UserError: no whole number, or out of range.
+    """
+    number = parse_number(name, value, low, high)
+    if number != int(number):
+        raise UserError(f"{name} {shown(value)} is not accepted; give a whole number from {low} to {high}.")
+    return int(number)

@@ -5,6 +5,8 @@ of one lesion are not independent; a resampling is a row of image weights, so a 
 is one matrix product.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import (
@@ -165,6 +167,59 @@ def interval(draws: np.ndarray) -> list[float]:
     if np.isnan(draws).all():
         return [float("nan"), float("nan")]
     return [float(x) for x in np.nanpercentile(draws, [2.5, 97.5])]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of two models on the same images.
+
+    Attributes:
+        first, second: of each model; NaN for the recall of a class without images.
+        interval: 95 %, of second − first.
+    """
+
+    first: float
+    second: float
+    interval: tuple[float, float]
+
+    @property
+    def difference(self) -> float:
+        """second − first."""
+        return self.second - self.first
+
+
+def compare_decisions(
+    labels: np.ndarray, first: np.ndarray, second: np.ndarray, weights: np.ndarray
+) -> dict[str, Difference]:
+    """A paired comparison of two models' decisions.
+
+    Args:
+        labels, first, second: int (N,).
+        weights: of `bootstrap_weights`, float (rounds, N).
+
+    Returns:
+        By name: "accuracy", "balanced_accuracy", and each diagnosis's recall, "recall.mel" and so on.
+    """
+
+    def figures(decisions: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        confusions = weighted_confusions(labels, decisions, weights)
+        metrics = confusion_metrics(confusions)
+        with np.errstate(invalid="ignore"):
+            recalls = np.diagonal(confusions, axis1=1, axis2=2) / confusions.sum(2)
+        return {
+            "accuracy": metrics["accuracy"],
+            "balanced_accuracy": metrics["balanced_accuracy"],
+            **{f"recall.{code}": recalls[:, k] for k, code in enumerate(CODES)},
+        }
+
+    values = [figures(decisions, np.ones((1, len(labels)))) for decisions in (first, second)]
+    draws = [figures(decisions, weights) for decisions in (first, second)]
+    return {
+        name: Difference(
+            float(values[0][name][0]), float(values[1][name][0]), tuple(interval(draws[1][name] - draws[0][name]))
+        )
+        for name in values[0]
+    }
 
 
 class Scores:

@@ -12,6 +12,7 @@ input that the model was trained on, and at once, since only the small head is a
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -20,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from lesion.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS, UNIFORM
-from lesion.diagnoses import CODES, check_code
-from lesion.errors import UserError, shown
+from lesion.diagnoses import BY_CODE, CODES, check_code
+from lesion.errors import UserError, parse_number, shown
+from lesion.explain import percent
 from lesion.metadata import AGES, ALL_AGES, ALL_SEXES, ALL_SITES, FIELDS, INPUTS, UNKNOWN, Metadata
 from lesion.predictor import Features, Predictor
 
@@ -52,23 +54,6 @@ def parse_prevalence(choice: object, melanoma_share: object, training: np.ndarra
     prevalence = training * (1 - share) / (1 - training[melanoma])
     prevalence[melanoma] = share
     return prevalence
-
-
-def parse_number(name: str, value: object, low: float, high: float, unit: str) -> float:
-    """A number that an API client or a slider gave.
-
-    Raises:
-        UserError: no number, or out of range.
-    """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not low <= number <= high:
-        raise UserError(f"{name} {shown(value)} is not accepted; give a number from {low:g} to {high:g} {unit}.")
-    return number
 
 
 @dataclass(frozen=True)
@@ -264,3 +249,51 @@ class Influence:
         fields = product(self.ages, ALL_SEXES, ALL_SITES)
         table = pd.DataFrame([[UNKNOWN if v is None else v for v in row] for row in fields], columns=list(FIELDS))
         return table.join(pd.DataFrame(self.sweep.reshape(-1, len(CODES)), columns=list(CODES)))
+
+
+def smallest_change_in_words(change: SmallestChange | None, metadata: Metadata) -> str:
+    """The smallest change that flips the answer: "With the age 60 instead of 75 the answer would be Melanoma (41 %)."
+
+    Args:
+        change: of `Influence.smallest_change`.
+        metadata: the record it departs from.
+    """
+    if change is None:
+        return "No other age, sex or site changes the most probable diagnosis."
+    parts = []
+    for field in change.changed:
+        new, old = (value_in_words(getattr(record, field)) for record in (change.metadata, metadata))
+        parts.append(f"the {field} {'given as ' if field == 'sex' else ''}{new} instead of {old}")
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    name = BY_CODE[change.diagnosis].name
+    return f"With {listed} the answer would be {name} ({percent(change.probability)})."
+
+
+def value_in_words(value: float | str | None) -> str:
+    """A field's value in words: "unknown", "75", "face"."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def prevalence_in_words(prevalence: np.ndarray | None) -> str:
+    """How common the answers take the diagnoses to be.
+
+    Args:
+        prevalence: as `parse_prevalence` gives it, float (7,) or None.
+    """
+    if prevalence is None:
+        return "Diagnoses as common as in the data set."
+    if np.allclose(prevalence, UNIFORM):
+        return "All seven diagnoses equally common."
+    share = prevalence[CODES.index("mel")]
+    return f"Melanoma {100 * share:.3g} %, the other diagnoses in the data set's proportions."
+
+
+def switches_in_words(switches: Iterable[Switch]) -> list[str]:
+    """A sentence for each switch of the most probable diagnosis along the age curve."""
+    return [
+        f"Between the ages of {s.younger:g} and {s.older:g} the answer changes from {BY_CODE[s.before].name} to "
+        f"{BY_CODE[s.after].name}."
+        for s in switches
+    ]

@@ -78,7 +78,7 @@ def parse_age(value: object) -> float | None:
         if isinstance(value, bool):
             raise TypeError
         age = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"Age {shown(value)} is not a number; give years from 0 to {OLDEST}, or '{UNKNOWN}'.") from None
     if math.isnan(age):
         return None
@@ -107,6 +107,21 @@ ALL_AGES, ALL_SEXES, ALL_SITES = (None, *AGES), (None, *SEXES), (None, *SITES)
 """Every value of each field, unknown first."""
 GRID = tuple(Metadata(*values) for values in product(ALL_AGES, ALL_SEXES, ALL_SITES))
 """Every record: 19 ages × 3 sexes × 15 sites."""
+
+
+def parse_inputs(name: str, values: object) -> tuple[str, ...]:
+    """A list of names of inputs, in the order of INPUTS.
+
+    Args:
+        name: of the list, in the message.
+        values: a list, tuple or set, which may be empty.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(values, list | tuple | set | frozenset) or any(v not in INPUTS for v in values):
+        raise UserError(f"{name} {shown(values)} is not accepted; give a list of {', '.join(INPUTS)}.")
+    return tuple(i for i in INPUTS if i in values)
 
 
 @dataclass(frozen=True)

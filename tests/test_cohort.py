@@ -34,22 +34,22 @@ def test_comparison_equals_scikit_learn(cohort):
     rows = np.flatnonzero((cohort.table.sex == "female") & cohort.table.test)
     assert compared.images == len(rows) and compared.lesions == cohort.table.lesion_id.iloc[rows].nunique()
     labels = cohort.labels[rows]
-    for name, present in (("full", SUBSETS[15]), ("chosen", SUBSETS[3])):
+    for name, place, present in (("full", "first", SUBSETS[15]), ("chosen", "second", SUBSETS[3])):
         decided = decide(cohort.answers(rows, present), cohort.prevalence, "uniform")
-        assert getattr(compared.metrics["accuracy"], name) == pytest.approx(accuracy_score(labels, decided))
+        assert getattr(compared.differences["accuracy"], place) == pytest.approx(accuracy_score(labels, decided))
         expected = balanced_accuracy_score(labels, decided)
-        assert getattr(compared.metrics["balanced accuracy"], name) == pytest.approx(expected)
+        assert getattr(compared.differences["balanced_accuracy"], place) == pytest.approx(expected)
         for code, recall in zip(CODES, recall_score(labels, decided, average=None), strict=True):
-            assert getattr(compared.recalls[code], name) == pytest.approx(recall)
+            assert getattr(compared.differences[f"recall.{code}"], place) == pytest.approx(recall)
         assert compared.confusions[name].sum() == len(rows)
-    for difference in (*compared.metrics.values(), *compared.recalls.values()):
+    for difference in compared.differences.values():
         low, high = difference.interval
         assert low <= difference.difference <= high
 
 
 def test_the_full_model_differs_from_itself_by_nothing(cohort):
     compared = cohort.compare(INPUTS)
-    assert all(d.difference == 0 and d.interval == (0, 0) for d in compared.metrics.values())
+    assert all(d.difference == 0 and d.interval == (0, 0) for d in compared.differences.values())
     assert len(compared.rescued) == len(compared.ruined) == 0
 
 

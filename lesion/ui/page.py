@@ -1,22 +1,128 @@
-"""The whole page: title, notice, tabs."""
+"""The whole page: title, notice, the photograph and its record on the left, tabs on the right."""
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 
+from lesion.cohort import Cohort
+from lesion.diagnoses import CODES
+from lesion.errors import UserError
+from lesion.lab import Lab
+from lesion.lessons import Lessons
+from lesion.metadata import Metadata
+from lesion.photographs import HeldOutPhotographs
 from lesion.predictor import PhotographStore, Predictor
-from lesion.ui import diagnose, views
+from lesion.ui import answer_tab, body, charts, cohort_tab, influence_tab, inputs, lab_tab, lessons_tab, views
+from lesion.ui.example_photographs import load_examples
 
 SYSTEM_FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
 THEME = gr.themes.Soft(primary_hue="blue", font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"])
 """System fonts: nothing is fetched from another host."""
+STYLE = views.STYLE + body.STYLE + charts.STYLE
 
 
 def build_page(predictor: Predictor) -> gr.Blocks:
-    """The app, ready to launch with THEME and views.STYLE."""
+    """The app, ready to launch with THEME and STYLE."""
+    store, examples = PhotographStore(predictor), load_examples()
+    cohort, photographs = Cohort(predictor), HeldOutPhotographs(predictor.checkpoint.folder)
+    lab = Lab(predictor.checkpoint.held_out(), predictor.config.encoder)
+    lessons = Lessons(cohort, photographs, lab)
+    rows = {image_id: row for row, image_id in enumerate(cohort.table.image_id)}
+    truths = {example.key: example.diagnosis for example in examples}
+
+    def truth_of(key: bytes) -> str | None:
+        """The confirmed diagnosis, a code, where the photograph is one of the held-out ones."""
+        image_id = photographs.image_id_of(key)
+        return truths.get(key) if image_id is None else CODES[cohort.labels[rows[image_id]]]
+
     with gr.Blocks(title="Skin lesions: image and metadata", analytics_enabled=False, delete_cache=(600, 2400)) as page:
         gr.HTML(
-            '<div class="page-title"><h1>Skin lesions: what the image says, and what age, sex and site add</h1></div>'
+            "<h1 class=page-title>Skin lesions: what the image says, and what age, sex and site add</h1>"
+            f'<div class="notice" role="note">{views.NOTICE}</div>'
         )
-        gr.HTML(f'<div class="notice" role="note">{views.NOTICE}</div>')
-        diagnose.build(PhotographStore(predictor))
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=300, elem_id="inputs"):
+                given, strip = inputs.build()
+
+            def open_case(image_id: str | None, record: Metadata) -> tuple:
+                """Values of photograph, age, sex and site for a held-out image; without one the photograph stays."""
+                photograph = (
+                    gr.skip()
+                    if image_id is None
+                    else save_bytes_to_cache(
+                        photographs.read(image_id), f"{image_id}.jpg", given.photo.GRADIO_CACHE
+                    )
+                )  # fmt: skip
+                return photograph, *inputs.values_of(record)
+
+            with gr.Column(scale=9, min_width=320), gr.Tabs(elem_id="tabs") as tabs:
+                with gr.Tab("Answer", id="answer") as tab_answer:
+                    answer, show_answer = answer_tab.build(given, store, truth_of)
+                with gr.Tab("Metadata influence", id="influence") as tab_influence:
+                    controls, influence, show_influence = influence_tab.build(given, store, cohort, truth_of)
+
+                def show(path: str | None, age: str, sex: str, site: str, target: str, *values: object) -> tuple:
+                    """Fills the tabs that answer about the photograph."""
+                    try:
+                        if path is None:
+                            raise UserError(views.WELCOME)
+                        metadata, photograph = Metadata(age, sex, site), store.get(path)
+                        return (
+                            *show_answer(photograph, metadata, target),
+                            *show_influence(photograph, metadata, target, *values),
+                        )
+                    except UserError as error:
+                        view = views.placeholder if path is None else views.problem
+                        empty = [""] * (len(answer) + len(influence))
+                        empty[0] = empty[len(answer)] = view(str(error))
+                        return tuple(empty)
+
+                asked, outputs = [*given.all, *controls], [*answer, *influence]
+                refresh = {
+                    "fn": show, "inputs": asked, "outputs": outputs, "api_visibility": "private",
+                    "show_progress": "minimal",
+                }  # fmt: skip
+                with gr.Tab("Lessons", id="lessons") as tab_lessons:
+                    lessons_tab.build(lessons, open_case, given.record, refresh)
+                with gr.Tab("Cohort", id="cohort") as tab_cohort:
+                    cases = cohort_tab.build(cohort, photographs, tab_cohort)
+                with gr.Tab("Training lab", id="lab") as tab_lab:
+                    lab_tab.build(lab)
         gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
+
+        changed = [given.photo.upload, given.photo.clear, given.photo.input]
+        changed += [component.input for component in (*given.all[1:], *controls)]
+        gr.on(changed, trigger_mode="always_last", **refresh)
+
+        # The tabs about all photographs have no use for the left column; the style sheet hides it there.
+        for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab):
+            tab.select(
+                None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private"
+            )
+
+        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+
+        def choose_example(event: gr.EventData) -> tuple:
+            example = examples[event.index]
+            return str(example.path), *inputs.values_of(example.metadata)
+
+        strip.click(choose_example, None, given.record, **quiet).then(**refresh)
+
+        def choose_case(event: gr.EventData) -> tuple:
+            return gr.Tabs(selected="answer"), *open_case(event.image, cohort.records[rows[event.image]])
+
+        for component in cases:
+            component.click(choose_case, None, [tabs, *given.record], **quiet).then(**refresh).then(
+                None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
+            )
+
+        curve, figure = influence_tab.clickable(influence)
+
+        def choose_age(event: gr.EventData) -> str:
+            return f"{event.age:g}"
+
+        def choose_site(event: gr.EventData) -> str:
+            return event.site
+
+        curve.click(choose_age, None, given.age, **quiet).then(**refresh)
+        figure.click(choose_site, None, given.site, **quiet).then(**refresh)
     return page

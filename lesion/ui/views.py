@@ -5,10 +5,15 @@ import html
 import io
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 from PIL import Image
 
+from lesion.cohort import Alarm, Comparison
 from lesion.diagnoses import BY_CODE, DIAGNOSES
 from lesion.explain import percent
+from lesion.metadata import Metadata
+from lesion.photographs import HeldOutPhotographs
 from lesion.ui.example_photographs import Example
 
 NOTICE = (
@@ -24,9 +29,8 @@ ATTRIBUTION = (
 WELCOME = "Choose a photograph or one of the examples to see an answer."
 
 STYLE = """
-.gradio-container { max-width: 1320px !important; margin: auto; }
-.page-title h1 { margin: 0; font-size: 1.55rem; }
-.page-title p { margin: .15rem 0 0; }
+.gradio-container { max-width: 1600px !important; margin: auto; }
+h1.page-title { margin: 0 0 .5rem; font-size: 1.5rem; }
 .notice { font-size: .85rem; line-height: 1.4; border-left: 4px solid #E69F00; padding: .35rem .7rem;
   background: color-mix(in srgb, #E69F00 10%, transparent); border-radius: 0 6px 6px 0; }
 .attribution { font-size: .8rem; opacity: .85; }
@@ -60,13 +64,39 @@ STYLE = """
 .heat .ramp { flex: 1; height: .6rem; border-radius: 4px;
   background: linear-gradient(90deg, #00000400, #420a6866, #932667a6, #dd513acc, #fca50ae6, #fcffa4); }
 .examples h2 { font-size: 1rem; margin: 0 0 .4rem; }
-.examples .strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: .6rem .5rem;
-  align-items: start; }
-.examples button { border: 2px solid transparent; border-radius: 8px; padding: 0; background: none; color: inherit;
-  cursor: pointer; font-size: .66rem; font-weight: 400; line-height: 1.25; text-align: center; box-shadow: none;
-  overflow-wrap: anywhere; }
+.examples .strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(62px, 1fr)); gap: .3rem; }
+.examples button { border: 2px solid transparent; border-radius: 8px; padding: 0; background: none; cursor: pointer;
+  box-shadow: none; }
 .examples button:hover, .examples button:focus-visible { border-color: #0072B2; }
-.examples img { width: 100%; height: auto; border-radius: 6px; margin: 0 0 .2rem; display: block; }
+.examples img { width: 100%; height: auto; border-radius: 6px; margin: 0; display: block; }
+.truth { margin-top: .6rem; }
+.truth summary { cursor: pointer; font-weight: 600; }
+.section h2 { margin: 1rem 0 0; font-size: 1.2rem; }
+.section p { margin: 0; opacity: .85; }
+.alarm dl { display: grid; grid-template-columns: 1fr auto; gap: .3rem 1rem; margin: 0; }
+.alarm dt { margin: 0; }
+.alarm dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
+.alarm p { margin: .4rem 0 0; opacity: .85; }
+.change.rings { background: color-mix(in srgb, #D55E00 22%, transparent); }
+.side-by-side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 1rem; }
+.cases h3 { margin: 0; font-size: 1.05rem; }
+.cases p { margin: 0 0 .4rem; }
+.cases ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .5rem;
+  grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); }
+.cases li { margin: 0; padding: 0; }
+.cases button, .cases li > span { display: flex; gap: .6rem; width: 100%; text-align: left; padding: .3rem;
+  border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: 8px; background: none;
+  color: inherit; font: inherit; font-size: .85rem; line-height: 1.35; cursor: pointer; box-shadow: none; }
+.cases li > span { cursor: default; display: block; }
+.cases button:hover, .cases button:focus-visible { border-color: #0072B2; }
+.cases img { width: 96px; height: 72px; object-fit: cover; border-radius: 6px; margin: 0; flex: none; }
+.cases b { color: inherit; }
+.lesson h2 { margin: .2rem 0 .4rem; font-size: 1.35rem; }
+.lesson + .chart { margin-top: 1rem; }
+.chart + .side-by-side { margin-top: 1.2rem; }
+.lesson p { font-size: 1.1rem; line-height: 1.5; margin: 0 0 .6rem; }
+.lesson b { color: inherit; }
+body[data-tab=cohort] #inputs, body[data-tab=lab] #inputs { display: none; }
 footer { margin-top: .5rem !important; }
 """
 
@@ -87,13 +117,13 @@ def examples(choices: Sequence[Example]) -> str:
             thumbnail = image.resize((160, 120), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         thumbnail.save(buffer, "WEBP", quality=80)
-        name = BY_CODE[example.diagnosis].name
+        # The diagnosis is not told: the class guesses, and opens it under the answer.
         buttons.append(
             f'<button type="button" data-index="{index}" title="{example.image_id}: {example.metadata.describe()}">'
-            f'<img src="{data_uri(buffer.getvalue(), "webp")}" alt="">{html.escape(name)}</button>'
+            f'<img src="{data_uri(buffer.getvalue(), "webp")}" alt="Example {index + 1}"></button>'
         )
     return (
-        '<div class="examples"><h2>Examples that the model never trained on</h2>'
+        '<div class="examples"><h2>Examples the model never trained on</h2>'
         f'<div class="strip">{"".join(buttons)}</div></div>'
     )
 
@@ -133,11 +163,139 @@ def answer(probabilities: dict[str, float], truth: str | None = None) -> str:
             f'<div class="track" aria-hidden="true"><span class="bar" style="width:{share:.2%};'
             f'background:{diagnosis.colour}"></span></div></li>'
         )
-    known = f" Confirmed diagnosis of this example: {html.escape(BY_CODE[truth].name)}." if truth else ""
+    # Folded up, so that a class can guess first.
+    known = f'<details class="truth"><summary>Confirmed diagnosis</summary>{marked(truth)}</details>' if truth else ""
     return (
         f'<div class="answer" aria-live="polite"><h2>{marked(top.code)}</h2>'
-        f'<p class="lead">is the most probable of the seven, with {percent(probabilities[top.code])}.{known}</p>'
-        f"<ul>{''.join(rows)}</ul></div>"
+        f'<p class="lead">is the most probable of the seven, with {percent(probabilities[top.code])}.</p>'
+        f"<ul>{''.join(rows)}</ul>{known}</div>"
+    )
+
+
+def section(title: str, text: str) -> str:
+    """A heading with a line on what is to be seen below it."""
+    return f'<div class="section"><h2>{html.escape(title)}</h2><p>{html.escape(text)}</p></div>'
+
+
+def alarm_here(probability: float, threshold: float) -> str:
+    """Whether the photograph at hand raises the melanoma alarm; both arguments from 0 to 1."""
+    rings = probability >= threshold
+    verdict = "the alarm rings" if rings else "no alarm"
+    return (
+        f'<p class="change {"rings" if rings else ""}" aria-live="polite">{"🔔 " if rings else ""}This photograph, '
+        f"with this age, sex and site: melanoma {percent(probability)}; <b>{verdict}</b>.</p>"
+    )
+
+
+def in_hundred(share: float) -> str:
+    """A share as people count: "41 of 100", "3 of 1,000"."""
+    if np.isnan(share):
+        return "none"
+    return f"{share * 100:.0f} of 100" if share >= 0.1 else f"{share * 1000:.0f} of 1,000"
+
+
+def alarm(alarm: Alarm, prevalence: str) -> str:
+    """What a melanoma alarm does, in words.
+
+    Args:
+        alarm: of `Cohort.alarm`.
+        prevalence: in words.
+    """
+
+    def rate(value: float, interval: tuple[float, float]) -> str:
+        return f"<b>{value:.0%}</b> ({interval[0]:.0%} to {interval[1]:.0%})"
+
+    return (
+        f'<div class="alarm" aria-live="polite"><dl>'
+        f"<dt>Melanomas found (sensitivity)</dt><dd>{rate(alarm.sensitivity, alarm.sensitivity_interval)}</dd>"
+        f"<dt>Others left in peace (specificity)</dt><dd>{rate(alarm.specificity, alarm.specificity_interval)}</dd>"
+        f"<dt>Of the alarms, truly melanomas</dt><dd><b>{in_hundred(alarm.positive_predictive_value)}</b></dd>"
+        f"<dt>Of those without alarm, melanomas all the same</dt><dd><b>{in_hundred(alarm.missed)}</b></dd></dl>"
+        f"<p>The last two depend on how common melanoma is: here {percent(alarm.melanoma_share)}. "
+        f"{html.escape(prevalence)}</p></div>"
+    )
+
+
+SHOWN_CASES = 12
+CASES_SCRIPT = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-image]');
+  if (button) trigger('click', { image: button.dataset.image });
+});
+"""
+
+
+def cases(table: pd.DataFrame, photographs: HeldOutPhotographs, title: str) -> str:
+    """A list of photographs with their values; a click on one triggers the component's click with its id.
+
+    Args:
+        table: `Comparison.rescued` or `ruined`.
+        photographs: where one is missing, its id stands for it.
+        title: of the list.
+    """
+    items = []
+    for case in table.head(SHOWN_CASES).itertuples():
+        values = Metadata(case.age, case.sex, case.site).describe()
+        text = (
+            f"<b>{html.escape(BY_CODE[case.diagnosis].name)}</b><br>{html.escape(values)}<br>"
+            f"everything: {html.escape(BY_CODE[case.full].name)}<br>"
+            f"chosen: {html.escape(BY_CODE[case.chosen].name)}<br>"
+            f"<small>confirmed diagnosis {percent(case.chosen_probability)} → {percent(case.full_probability)}</small>"
+        )
+        if case.image_id in photographs:
+            source = data_uri(photographs.read(case.image_id), "jpeg")
+            items.append(
+                f'<li><button type="button" data-image="{case.image_id}" title="Open {case.image_id}">'
+                f'<img src="{source}" alt="{case.image_id}"><span>{text}</span></button></li>'
+            )
+        else:
+            items.append(f"<li><span>{html.escape(case.image_id)}<br>{text}</span></li>")
+    more = f", {len(items)} of them shown" if len(table) > len(items) else ""
+    return (
+        f'<div class="cases"><h3>{html.escape(title)}</h3><p>{len(table)} lesion(s){more}.</p>'
+        f"<ul>{''.join(items)}</ul></div>"
+    )
+
+
+def cohort_summary(comparison: Comparison, chosen: str) -> str:
+    """What was compared, and whether it is enough to judge by."""
+    few = (
+        " These are too few to judge by: the intervals say more about the resampling than about the model."
+        if comparison.too_few
+        else ""
+    )
+    return (
+        f'<p class="change" aria-live="polite">{comparison.images:,} photographs of {comparison.lesions:,} lesions. '
+        f"Full model: image, age, sex and site. Chosen model: {html.escape(chosen)}.{few}</p>"
+    )
+
+
+def side_by_side(*pieces: str) -> str:
+    """Pieces beside one another, below one another on a phone."""
+    return f'<div class="side-by-side">{"".join(pieces)}</div>'
+
+
+def paragraphs(texts: Sequence[str]) -> str:
+    """Texts as paragraphs."""
+    return "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+
+
+def lesson(title: str, story: Sequence[str]) -> str:
+    """What a lesson's class looks at."""
+    return f'<div class="lesson"><h2>{html.escape(title)}</h2>{paragraphs(story)}</div>'
+
+
+def question(text: str) -> str:
+    """A lesson's question."""
+    return f'<div class="lesson"><h2>{html.escape(text)}</h2></div>'
+
+
+def reveal(correct: str, guess: str | None, texts: Sequence[str]) -> str:
+    """A lesson's answer, and how the guess did."""
+    verdict = "" if guess is None else "You guessed right. " if guess == correct else f"You guessed: {guess}. "
+    return (
+        f'<div class="lesson" aria-live="polite"><h2>{html.escape(correct)}</h2>'
+        f"<p><b>{html.escape(verdict)}</b></p>{paragraphs(texts)}</div>"
     )
 
 

@@ -1,0 +1,166 @@
+"""The tab "Training lab": train the head in front of the class."""
+
+from collections.abc import Iterator
+
+import gradio as gr
+
+from lesion.calibration import WEIGHTINGS
+from lesion.diagnoses import CODES
+from lesion.errors import UserError
+from lesion.lab import Lab, LabRun, LabSettings
+from lesion.metadata import INPUTS
+from lesion.ui import charts, views
+from lesion.ui.api import as_given, endpoint
+
+WEIGHTING_CHOICES = list(zip(("none", "square root", "balanced"), WEIGHTINGS, strict=True))
+LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01]
+RUNS = ("A", "B")
+
+
+def build(lab: Lab) -> None:
+    """Builds the tab inside the current gr.Tab.
+
+    Args:
+        lab: trains and compares.
+    """
+
+    def settings_of(values: list) -> LabSettings | None:
+        """The settings that the page keeps of a run: LabSettings' fields in their order, or None."""
+        return None if values is None else LabSettings(*values)
+
+    def train(name: str, kept: dict, *chosen: object) -> Iterator[tuple]:
+        """Trains run `name`, and shows it growing beside the other one."""
+        try:
+            settings = LabSettings(*chosen)
+            other = {run: settings_of(values) for run, values in kept.items() if run != name}
+            histories = {run: lab.result(s).history for run, s in other.items()}
+            epochs = []
+            for result in lab.train(settings):
+                epochs.append(result)
+                words = f"Run {name}: epoch {result.epoch} of {result.epochs}, {result.seconds:.1f} s."
+                yield kept, views.change(words), charts.learning_curves(ordered({**histories, name: epochs})), gr.skip()
+        except UserError as error:
+            yield kept, views.problem(str(error)), gr.skip(), gr.skip()
+            return
+        kept = ordered({**kept, name: list(chosen)})
+        words = f"Run {name}, {in_words(settings)}: trained in {result.seconds:.1f} s."
+        yield kept, views.change(words), gr.skip(), results(kept)
+
+    def results(kept: dict) -> str:
+        """Confusion matrices of the runs there are, and their difference where there are two."""
+        runs = {name: lab.result(settings_of(values)) for name, values in kept.items()}
+        titles = {name: f"Run {name}: {in_words(run.settings)}" for name, run in runs.items()}
+        matrices = views.side_by_side(*(charts.confusion(run.confusion, titles[name]) for name, run in runs.items()))
+        if len(runs) < 2:
+            return matrices
+        found = lab.compare(*(run.settings for run in runs.values()))
+        return charts.differences(found, "run A", "run B") + matrices
+
+    def train_numbers(*chosen: object) -> Iterator[dict]:
+        settings, history = LabSettings(*chosen), []
+        for result in lab.train(settings):
+            history.append(vars(result))
+            yield {"history": history}
+        yield {"history": history, **final(lab.result(settings))}
+
+    def compare_numbers(*chosen: object) -> dict:
+        half = len(chosen) // 2
+        found = lab.compare(LabSettings(*chosen[:half]), LabSettings(*chosen[half:]))
+        return {name: {**vars(d), "difference": d.difference} for name, d in found.items()}
+
+    gr.HTML(
+        views.section(
+            "Train the head in front of the class",
+            f"On the embeddings of {len(lab.labels):,} photographs that the backbone never saw, in five-fold "
+            "cross-validation by lesion: every photograph is judged by a head that was not trained on its lesion. The "
+            "model answers with the diagnosis of its largest output. Nothing is written over the bundled model.",
+        )
+    )
+    with gr.Row(elem_classes="controls"):
+        used = gr.CheckboxGroup(list(INPUTS), value=list(INPUTS), label="Inputs", elem_id="lab-inputs")
+        weighting = gr.Radio(WEIGHTING_CHOICES, value="balanced", label="Class weights", elem_id="lab-weighting")
+    with gr.Row(elem_classes="controls"):
+        epochs = gr.Slider(1, 60, 20, step=1, label="Epochs", elem_id="lab-epochs", min_width=160)
+        rate = gr.Dropdown(LEARNING_RATES, value=0.001, label="Learning rate", elem_id="lab-rate", min_width=120)
+        seed = gr.Number(0, label="Seed", precision=0, elem_id="lab-seed", min_width=100)
+    with gr.Row():
+        train_a = gr.Button("Train as run A", variant="primary", elem_id="train-a", min_width=120)
+        train_b = gr.Button("Train as run B", variant="primary", elem_id="train-b", min_width=120)
+        stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=80)
+    status = gr.HTML(views.placeholder("Choose, press train, and watch. Then change one thing and train as run B."))
+    curves = gr.HTML(elem_id="lab-curves")
+    shown = gr.HTML(elem_id="lab-results")
+
+    chosen = [used, weighting, epochs, rate, seed]
+    for control in chosen:
+        control.preprocess = as_given
+    # A visitor's page keeps the settings of the runs; the runs themselves are in the lab's bounded store.
+    kept = gr.State({})
+    options = {
+        "api_visibility": "private", "show_progress": "hidden", "concurrency_id": "lab", "concurrency_limit": 2,
+    }  # fmt: skip
+    trainings = [
+        button.click(
+            lambda kept, *values, name=name: (yield from train(name, kept, *values)),
+            [kept, *chosen], [kept, status, curves, shown], **options,
+        )
+        for button, name in zip((train_a, train_b), RUNS, strict=True)
+    ]  # fmt: skip
+    stop.click(
+        lambda: views.change("Stopped. The runs that were complete are still there."), None, status, cancels=trainings,
+        api_visibility="private", show_progress="hidden", queue=False,
+    )  # fmt: skip
+
+    answer = gr.JSON(label="Answer", visible=False)
+    about = (
+        f"inputs (a list of {', '.join(INPUTS)}), class weights ({', '.join(WEIGHTINGS)}), epochs (1 to 60), learning "
+        "rate (0.00001 to 0.1) and seed"
+    )
+    endpoint(
+        "train_head", train_numbers, chosen, answer,
+        f"Trains the head on the held-out embeddings in five-fold cross-validation by lesion. Give {about}. Gives the "
+        "history after every epoch, and at the end accuracy, balanced accuracy and the confusion matrix of the "
+        "out-of-fold answers.",
+        concurrency_id="lab",
+    )  # fmt: skip
+    others = [
+        gr.CheckboxGroup(list(INPUTS), value=list(INPUTS), label="Inputs of run B", visible=False),
+        gr.Radio(WEIGHTING_CHOICES, value="none", label="Class weights of run B", visible=False),
+        gr.Slider(1, 60, 20, step=1, label="Epochs of run B", visible=False),
+        gr.Dropdown(LEARNING_RATES, value=0.001, label="Learning rate of run B", visible=False),
+        gr.Number(0, label="Seed of run B", precision=0, visible=False),
+    ]
+    for control in others:
+        control.preprocess = as_given
+    endpoint(
+        "compare_heads", compare_numbers, [*chosen, *others], answer,
+        f"Compares two such trainings, A and B. Give {about}, of A and then of B; runs that are no longer kept are "
+        "trained. Gives accuracy, balanced accuracy and every recall of both, and the differences (B − A) with 95 % "
+        "bootstrap intervals by lesion.",
+        concurrency_id="lab",
+    )  # fmt: skip
+
+
+def ordered(runs: dict) -> dict:
+    """The runs there are, A first."""
+    return {name: runs[name] for name in RUNS if name in runs}
+
+
+def in_words(settings: LabSettings) -> str:
+    """Settings in a few words."""
+    weighting = {value: words for words, value in WEIGHTING_CHOICES}[settings.weighting]
+    return (
+        f"{', '.join(settings.inputs)}; class weights {weighting}; {settings.epochs} epochs, learning rate "
+        f"{settings.learning_rate:g}, seed {settings.seed}"
+    )
+
+
+def final(run: LabRun) -> dict:
+    """What a complete run comes to."""
+    last = run.history[-1]
+    return {
+        "accuracy": last.accuracy,
+        "balanced_accuracy": last.balanced_accuracy,
+        "confusion_matrix": run.confusion.tolist(),
+        "diagnoses": CODES,
+    }

@@ -1,0 +1,85 @@
+"""The claim of each lesson, on the bundled checkpoint; and that nothing in a lesson is written in."""
+
+import re
+
+import numpy as np
+import pytest
+
+from conftest import BUNDLED
+from lesion.cohort import Cohort
+from lesion.diagnoses import CODES
+from lesion.errors import UserError
+from lesion.images import read_image
+from lesion.lab import Lab
+from lesion.lessons import Lessons, top
+from lesion.photographs import HeldOutPhotographs
+from lesion.predictor import load_predictor
+
+KEYS = (
+    "no-photograph", "two-ages", "face-and-back", "rescued", "ruined", "table-alone", "rare-disease", "class-weights",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lessons() -> Lessons:
+    predictor = load_predictor(BUNDLED)
+    lab = Lab(predictor.checkpoint.held_out(), predictor.config.encoder, rounds=100)
+    return Lessons(Cohort(predictor, rounds=100), HeldOutPhotographs(BUNDLED), lab)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_lessons_claim_holds(lessons, key):
+    lesson = lessons.get(key)
+    reveal = lesson.reveal()
+    assert reveal.holds
+    assert 0 <= reveal.correct < len(lesson.options) >= 2
+    assert re.search(r"\d", " ".join(reveal.text)), "it names figures"
+
+
+def test_what_is_shown_is_what_the_app_answers(lessons):
+    """The figures of each case, computed anew from its photograph and the buttons' records."""
+    for key in ("two-ages", "face-and-back", "rescued", "ruined"):
+        lesson = lessons.get(key)
+        photograph = read_image(lessons.photographs.read(lesson.setups[0].image_id))
+        for setup, shown in zip(lesson.setups, lesson.reveal().answers.values(), strict=True):
+            answer = lessons.predictor.predict(photograph, setup.metadata).probabilities
+            assert shown == pytest.approx(answer, abs=1e-5), (key, setup.label)
+
+
+def test_rescued_and_ruined_are_confirmed_melanomas_on_either_side(lessons):
+    for key, right in (("rescued", 1), ("ruined", 0)):
+        lesson = lessons.get(key)
+        row = lessons.table.index[lessons.table.image_id == lesson.setups[0].image_id][0]
+        assert CODES[lessons.labels[row]] == "mel"
+        answers = list(lesson.reveal().answers.values())
+        assert top(answers[right]) == "mel" != top(answers[1 - right])
+        assert lesson.setups[1].metadata == lessons.cohort.records[row], "its own record"
+
+
+def test_the_search_finds_the_best_case(lessons):
+    """No other confirmed nevus with everything known loses more of its probability from 25 to 75."""
+    chosen = lessons.get("two-ages").setups[0].image_id
+    young, old = lessons.held_out_answers(age=25.0), lessons.held_out_answers(age=75.0)
+    table = lessons.table.assign(fall=young[:, 1] - old[:, 1], young=young.argmax(1), old=old.argmax(1))
+    known = table.age.notna() & table.sex.notna() & table.site.notna()
+    cases = table[known & (table.label == 1) & (table.young == 1) & (table.old != 1)]
+    assert cases.loc[cases.fall.idxmax(), "image_id"] == chosen
+
+
+def test_without_photographs_the_lessons_about_them_are_left_out(lessons, tmp_path):
+    without = Lessons(lessons.cohort, HeldOutPhotographs(tmp_path), lessons.lab)
+    assert [lesson.key for lesson in without.all] == ["no-photograph", "table-alone", "rare-disease", "class-weights"]
+
+
+def test_an_unknown_lesson_is_refused_in_a_sentence(lessons):
+    with pytest.raises(UserError, match="choose no-photograph, two-ages"):
+        lessons.get("chemistry")
+
+
+def test_photographs_are_the_held_out_ones_and_answer_like_their_embeddings(lessons):
+    photographs, table = lessons.photographs, lessons.table
+    assert photographs.names == {f"{image_id}.jpg" for image_id in table.image_id}
+    for row in (5, 1500, 2900):
+        features = lessons.predictor.features(read_image(photographs.read(table.image_id[row])))
+        answer = lessons.predictor.probabilities(features, [lessons.cohort.records[row]])[0]
+        np.testing.assert_allclose(answer, lessons.cohort.full[row], atol=0.03)

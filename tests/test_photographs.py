@@ -1,0 +1,74 @@
+"""The classroom's copies of the held-out photographs."""
+
+import hashlib
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lesion.checkpoint import HELD_OUT, load_config, read_held_out
+from lesion.errors import UserError
+from lesion.ham10000 import read_table
+from lesion.photographs import FILE, HeldOutPhotographs, pack, small_jpeg
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def copied(checkpoint: Path, folder: Path) -> Path:
+    """A checkpoint folder of its own."""
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", HELD_OUT):
+        (folder / name).symlink_to(checkpoint / name)
+    return folder
+
+
+def test_every_held_out_photograph_is_packed(checkpoint, ham10000, tmp_path):
+    folder = copied(checkpoint, tmp_path / "checkpoint")
+    command = [sys.executable, "-m", "lesion.photographs", "--data", str(ham10000), "--checkpoint", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Wrote" in done.stdout
+    photographs = HeldOutPhotographs(folder)
+    ids = set(read_held_out(folder / HELD_OUT).table.image_id)
+    assert photographs.names == {f"{image_id}.jpg" for image_id in ids}
+    paths = read_table(ham10000).set_index("image_id").path
+    for image_id in sorted(ids)[:3]:
+        content = photographs.read(image_id)
+        assert content == Path(paths[image_id]).read_bytes(), "small JPEGs are kept as they are"
+        assert photographs.image_id_of(hashlib.sha256(content).digest()) == image_id
+    assert photographs.image_id_of(b"another") is None and "ISIC_x" not in photographs
+    with zipfile.ZipFile(folder / FILE) as archive:
+        assert b"CC BY-NC" in archive.comment
+    before = (folder / FILE).read_bytes()
+    pack(ham10000, folder)
+    assert (folder / FILE).read_bytes() == before
+
+
+def test_large_photographs_are_shrunk(checkpoint, tmp_path):
+    side = load_config(checkpoint).transform.working_size
+    Image.new("RGB", (4 * side, 2 * side), "pink").save(tmp_path / "large.jpg")
+    with Image.open(io.BytesIO(small_jpeg(tmp_path / "large.jpg", side))) as image:
+        assert image.size == (side, side // 2) and image.format == "JPEG"
+
+
+def test_another_data_set_is_refused_in_a_sentence(checkpoint, ham10000, tmp_path):
+    folder = copied(checkpoint, tmp_path / "checkpoint")
+    other = tmp_path / "other"
+    other.mkdir()
+    table = (ham10000 / "HAM10000_metadata.csv").read_text().splitlines()
+    (other / "HAM10000_metadata.csv").write_text("\n".join(table[:20]))
+    for line in table[1:20]:
+        name = f"{line.split(',')[1]}.jpg"
+        (other / name).symlink_to(next(ham10000.rglob(name)))
+    with pytest.raises(UserError, match="held-out images"):
+        pack(other, folder)
+    assert not (folder / FILE).exists()
+
+
+def test_a_damaged_file_is_like_none(checkpoint, tmp_path):
+    folder = copied(checkpoint, tmp_path / "checkpoint")
+    (folder / FILE).write_bytes(b"no archive")
+    assert not HeldOutPhotographs(folder).names
