@@ -5,18 +5,29 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from playwright.sync_api import Page, sync_playwright
 
 from lesion.diagnoses import CODES, DIAGNOSES
 from lesion.metadata import SITES
 
-BUNDLED = Path(__file__).resolve().parent.parent / "weights"
-EXAMPLES = Path(__file__).resolve().parent.parent / "lesion" / "ui" / "examples"
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLED = ROOT / "weights"
+EXAMPLES = ROOT / "lesion" / "ui" / "examples"
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "runs" / "screenshots"))
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 TINY = "test_convnext"
 
 
@@ -71,3 +82,49 @@ def checkpoint(tmp_path_factory, ham10000) -> Path:
     arguments = f"--data {ham10000} --output {output} --backbone {TINY} --init scratch --image-size 64:2 --workers 0"
     args, config = parse_arguments(arguments.split())
     return train(read_table(args.data), config, args.output)
+
+
+def start_app(checkpoint, log) -> tuple[subprocess.Popen, str]:
+    """Starts app.py on a free port and waits until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with open(log, "w") as file:
+        server = subprocess.Popen(
+            [sys.executable, "app.py", "--checkpoint", str(checkpoint), "--port", str(port)], cwd=ROOT, stdout=file,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(url, timeout=5).read()
+            return server, url
+        except OSError:
+            assert server.poll() is None, Path(log).read_text()
+            time.sleep(0.5)
+    raise AssertionError(f"the app does not answer: {Path(log).read_text()}")
+
+
+def running_app(checkpoint, log) -> Iterator[str]:
+    """The address of a running app; at the end it must still run and must have logged no error."""
+    process, url = start_app(checkpoint, log)
+    yield url
+    alive = process.poll() is None
+    process.terminate()
+    process.wait(20)
+    assert alive, log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+def pick(page: Page, field: str, value: str) -> None:
+    """Chooses from a dropdown as a person does."""
+    page.click(f"#{field} input")
+    page.get_by_role("option", name=value, exact=True).click()

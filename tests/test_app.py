@@ -1,65 +1,29 @@
 """The app as people and programs use it: a running server, gradio_client, and a browser."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from conftest import EXAMPLES
+from conftest import EXAMPLES, ROOT, SCREENSHOTS, pick, running_app
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import PhotographStore, load_predictor
 
-ROOT = Path(__file__).resolve().parent.parent
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
-SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "runs" / "screenshots"))
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-def start_app(checkpoint, log) -> tuple[subprocess.Popen, str]:
-    """Starts app.py on a free port and waits until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with open(log, "w") as file:
-        server = subprocess.Popen(
-            [sys.executable, "app.py", "--checkpoint", str(checkpoint), "--port", str(port)], cwd=ROOT, stdout=file,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(url, timeout=5).read()
-            return server, url
-        except OSError:
-            assert server.poll() is None, Path(log).read_text()
-            time.sleep(0.5)
-    raise AssertionError(f"the app does not answer: {Path(log).read_text()}")
 
 
 @pytest.fixture(scope="module")
 def server(checkpoint, tmp_path_factory):
     """The address of a running app on the tiny checkpoint."""
-    log = tmp_path_factory.mktemp("app") / "log"
-    process, url = start_app(checkpoint, log)
-    yield url
-    alive = process.poll() is None
-    process.terminate()
-    process.wait(20)
-    assert alive, log.read_text()
-    assert "Traceback" not in log.read_text()
+    yield from running_app(checkpoint, tmp_path_factory.mktemp("app") / "log")
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +51,9 @@ def test_api_answers_like_python(client, predictor):
 
 def test_api_is_documented(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/predict"]
     described = endpoints["/predict"]
-    assert [p["label"] for p in described["parameters"]] == ["Photograph", "Age (years)", "Sex", "Body site", "Explain"]
+    labels = ["Photograph", "Age (years)", "Sex", "Body site", "Diagnosis to explain"]
+    assert [p["label"] for p in described["parameters"]] == labels
     assert "probabilities" in described["description"]
 
 
@@ -169,20 +133,6 @@ def test_missing_checkpoint_is_one_sentence(tmp_path):
     assert "no checkpoint" in done.stderr and "train.py --data" in done.stderr
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
-
-
-def pick(page, field: str, value: str) -> None:
-    """Chooses from a dropdown as a person does."""
-    page.click(f"#{field} input")
-    page.get_by_role("option", name=value, exact=True).click()
-
-
 @pytest.mark.parametrize("width, height", [(1366, 768), (390, 844)])
 def test_upload_read_change_in_the_browser(server, browser, predictor, width, height):
     page = browser.new_page(viewport={"width": width, "height": height})
@@ -221,7 +171,8 @@ def test_upload_read_change_in_the_browser(server, browser, predictor, width, he
     page.screenshot(path=SCREENSHOTS / f"answer-{width}.png", full_page=True)
 
     page.locator("#examples button").nth(2).click()
-    expect(page.locator("#answer .lead")).to_contain_text("Confirmed diagnosis of this example")
+    page.locator("#answer .truth summary").click()
+    expect(page.locator("#answer .truth")).to_contain_text("Melanocytic nevus")
     expect(page.locator("#age input")).to_have_value("50")
     assert not elsewhere and not errors
     page.close()

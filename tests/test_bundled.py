@@ -3,12 +3,11 @@
 import hashlib
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import BUNDLED
+from conftest import BUNDLED, ROOT
 from lesion.calibration import EVERYTHING, NOTHING, SUBSETS
 from lesion.checkpoint import CONFIG, load_checkpoint
 from lesion.diagnoses import CODES
@@ -17,8 +16,6 @@ from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import Predictor
 from lesion.ui.example_photographs import load_examples
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from conftest import ROOT
 from lesion.checkpoint import HELD_OUT, load_config, read_held_out
 from lesion.errors import UserError
 from lesion.ham10000 import read_table
 from lesion.photographs import FILE, HeldOutPhotographs, pack, small_jpeg
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def copied(checkpoint: Path, folder: Path) -> Path:

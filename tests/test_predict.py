@@ -3,17 +3,14 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from conftest import EXAMPLES
+from conftest import EXAMPLES, ROOT
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import load_predictor
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def predict(*arguments) -> subprocess.CompletedProcess:

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from conftest import TINY
+from conftest import ROOT, TINY
 from lesion.calibration import SUBSETS
 from lesion.checkpoint import load_checkpoint
 from lesion.embeddings import embed_table
@@ -27,8 +27,6 @@ from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, 
 from lesion.pretrain import ClassFolders
 from lesion.training import MultimodalMixup, random_subsets, subset_losses
 from train import parse_arguments
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(*arguments, **environment) -> subprocess.CompletedProcess:

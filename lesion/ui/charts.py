@@ -94,6 +94,7 @@ STYLE = f"""
 .chart.sites thead .place {{ width: 37%; }}
 .chart.sites th, .chart.sites td {{ padding: .08rem .35rem; }}
 .chart.sites td, .chart.sites .sex {{ text-align: center; font-variant-numeric: tabular-nums; }}
+.chart.sites thead .sex {{ font-size: .8125em; white-space: nowrap; }}
 .chart.sites [aria-current] {{ font-weight: 700; outline: 3px solid #111; outline-offset: -3px;
   box-shadow: inset 0 0 0 4px #fff; }}
 .chart.confusion thead td {{ width: 28%; font-size: .875em; text-align: right; white-space: normal; }}

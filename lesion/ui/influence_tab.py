@@ -1,9 +1,12 @@
 """The tab "Metadata influence": what age, sex and site did to the answer."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
+from gradio.components import Component
 from gradio.processing_utils import save_bytes_to_cache
 
 from lesion.cohort import Cohort
@@ -36,9 +39,26 @@ THRESHOLD = 20
 KINDS = ("pdf", "png")
 
 
+class InfluenceTab(NamedTuple):
+    """What the page wires together.
+
+    Attributes:
+        controls: whose values `show` takes after its first three arguments.
+        outputs: the components to fill.
+        show: (photograph, record, diagnosis to explain, …) to the values of `outputs`.
+        age_curve, body_map: two of the outputs, whose clicks carry an age and a site.
+    """
+
+    controls: list[Component]
+    outputs: list[gr.HTML]
+    show: Callable
+    age_curve: gr.HTML
+    body_map: gr.HTML
+
+
 def build(
     inputs: Inputs, store: PhotographStore, cohort: Cohort, truth_of: Callable[[bytes], str | None]
-) -> tuple[list, list, Callable]:
+) -> InfluenceTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
@@ -46,10 +66,6 @@ def build(
         store: photographs and the predictor.
         cohort: the held-out images, for the alarm.
         truth_of: see `lesion.ui.answer_tab.build`.
-
-    Returns:
-        The controls whose values `show` takes after its first three arguments, the components to fill, and `show`,
-        what fills them: (photograph, record, diagnosis to explain, …) to their values.
     """
     predictor = store.predictor
     training = predictor.config.calibration.prevalence
@@ -75,28 +91,28 @@ def build(
             views.alarm_here(answers["both"]["mel"], threshold / 100),
         )
 
-    def show_alarm(choice: str, share: float, threshold: float) -> str:
+    def show_alarm(choice: str, share: float, threshold: float) -> tuple[str, str]:
         try:
             prevalence = parse_prevalence(choice, share, training)
         except UserError as error:
-            return views.problem(str(error))
+            return views.problem(str(error)), ""
         alarm = cohort.alarm(threshold / 100, prevalence)
-        return views.alarm(alarm, prevalence_in_words(prevalence)) + charts.roc(alarm, threshold / 100)
+        return views.alarm(alarm, prevalence_in_words(prevalence)), charts.roc(alarm, threshold / 100)
 
     def case(image: str | None, age: str, sex: str, site: str) -> tuple[Photograph, Metadata]:
         if image is None:
             raise UserError(NEEDS_IMAGE)
         return store.get(image), Metadata(age, sex, site)
 
-    def table_file(image, age, sex, site, choice, share) -> str:
-        influence, _ = explain(*case(image, age, sex, site), None, choice, share)
+    def table_file(image, age, sex, site, prevalence, melanoma_share) -> str:
+        influence, _ = explain(*case(image, age, sex, site), None, prevalence, melanoma_share)
         return save_bytes_to_cache(sweep_csv(influence).encode(), "sweep.csv", inputs.photo.GRADIO_CACHE)
 
-    def handout_file(image, age, sex, site, target, choice, share, kind) -> str:
+    def handout_file(image, age, sex, site, diagnosis, prevalence, melanoma_share, kind) -> str:
         if kind not in KINDS:
             raise UserError(f"Kind {shown(kind)} is not known; choose {' or '.join(KINDS)}.")
         photograph, metadata = case(image, age, sex, site)
-        influence, code = explain(photograph, metadata, target, choice, share)
+        influence, code = explain(photograph, metadata, diagnosis, prevalence, melanoma_share)
         heat = predictor.grad_cam(photograph.features, metadata, code)
         figure = handout(influence, read_image(image), heat, code, truth_of(photograph.key))
         return save_bytes_to_cache(render(figure, kind), f"handout.{kind}", inputs.photo.GRADIO_CACHE)
@@ -162,8 +178,10 @@ def build(
                 interactive=True,
             )  # fmt: skip
             here = gr.HTML(elem_id="alarm-here")
+            numbers, curve_of_thresholds = show_alarm("dataset", 2, THRESHOLD)
+            alarm = gr.HTML(numbers, elem_id="alarm")
         with gr.Column(min_width=340):
-            alarm = gr.HTML(show_alarm("dataset", 2, THRESHOLD), elem_id="alarm")
+            roc = gr.HTML(curve_of_thresholds, elem_id="roc")
     gr.HTML(views.section("Take it with you", "What this tab shows, for a notebook or for print."))
     with gr.Row():
         as_csv = gr.Button("All combinations (CSV)", elem_id="get-csv")
@@ -174,16 +192,14 @@ def build(
     for control in (prevalence, share, scale, threshold):
         control.preprocess = as_given
     gr.on(
-        [prevalence.input, share.input, threshold.input], show_alarm, [prevalence, share, threshold], alarm,
+        [prevalence.input, share.input, threshold.input], show_alarm, [prevalence, share, threshold], [alarm, roc],
         api_visibility="private", show_progress="hidden", trigger_mode="always_last",
     )  # fmt: skip
 
-    kind = gr.Textbox("pdf", label="Kind: pdf or png", visible=False)
-    png = gr.Textbox("png", visible=False)
     for button, function, values in (
         (as_csv, table_file, [*inputs.record, prevalence, share]),
-        (as_pdf, handout_file, [*inputs.all, prevalence, share, kind]),
-        (as_png, handout_file, [*inputs.all, prevalence, share, png]),
+        (as_pdf, partial(handout_file, kind="pdf"), [*inputs.all, prevalence, share]),
+        (as_png, partial(handout_file, kind="png"), [*inputs.all, prevalence, share]),
     ):
         button.click(
             in_sentences(function), values, download, api_visibility="private", show_progress="minimal"
@@ -191,23 +207,24 @@ def build(
 
     answer = gr.JSON(label="Answer", visible=False)
     file = gr.File(label="File", visible=False)
+    kind = gr.Textbox("pdf", label="Kind: pdf or png", visible=False)
     context = [prevalence, share]
     about = (
         "Give image, age, sex and body site as for /predict, how common the diagnoses are ('dataset', 'uniform' or "
         "'own') and, for 'own', the percentage of melanomas. "
     )
 
-    def three_answers(image, age, sex, site, choice, share) -> dict:
+    def three_answers(image, age, sex, site, prevalence, melanoma_share) -> dict:
         photograph, metadata = case(image, age, sex, site)
-        answers = explain(photograph, metadata, None, choice, share)[0].three_answers
+        answers = explain(photograph, metadata, None, prevalence, melanoma_share)[0].three_answers
         return {**answers, "in words": change_in_words(answers["image alone"], answers["both"], metadata)}
 
-    def shapley(image, age, sex, site, target, choice, share, scale) -> dict:
-        influence, code = explain(*case(image, age, sex, site), target, choice, share)
+    def shapley(image, age, sex, site, diagnosis, prevalence, melanoma_share, scale) -> dict:
+        influence, code = explain(*case(image, age, sex, site), diagnosis, prevalence, melanoma_share)
         return {"diagnosis": code, "scale": scale, **vars(influence.shapley(code, scale))}
 
-    def age_curve(image, age, sex, site, choice, share) -> dict:
-        influence, _ = explain(*case(image, age, sex, site), None, choice, share)
+    def age_curve(image, age, sex, site, prevalence, melanoma_share) -> dict:
+        influence, _ = explain(*case(image, age, sex, site), None, prevalence, melanoma_share)
         return {
             "ages": influence.ages[1:],
             "probabilities": dict(zip(CODES, influence.age_curve.T.tolist(), strict=True)),
@@ -215,13 +232,13 @@ def build(
             "in words": switches_in_words(influence.switches),
         }
 
-    def body_map(image, age, sex, site, target, choice, share) -> dict:
-        influence, code = explain(*case(image, age, sex, site), target, choice, share)
+    def body_map(image, age, sex, site, diagnosis, prevalence, melanoma_share) -> dict:
+        influence, code = explain(*case(image, age, sex, site), diagnosis, prevalence, melanoma_share)
         return {"diagnosis": code, "probabilities": influence.by_site_and_sex(code).to_dict("index")}
 
-    def smallest_change(image, age, sex, site, choice, share) -> dict:
+    def smallest_change(image, age, sex, site, prevalence, melanoma_share) -> dict:
         photograph, metadata = case(image, age, sex, site)
-        found = explain(photograph, metadata, None, choice, share)[0].smallest_change
+        found = explain(photograph, metadata, None, prevalence, melanoma_share)[0].smallest_change
         words = smallest_change_in_words(found, metadata)
         if found is None:
             return {"in words": words}
@@ -230,9 +247,9 @@ def build(
             "probability": found.probability, "in words": words,
         }  # fmt: skip
 
-    def melanoma_alarm(choice, share, threshold) -> dict:
+    def melanoma_alarm(prevalence, melanoma_share, threshold) -> dict:
         value = parse_number("Threshold", threshold, 0, 100, "%") / 100
-        found = cohort.alarm(value, parse_prevalence(choice, share, training))
+        found = cohort.alarm(value, parse_prevalence(prevalence, melanoma_share, training))
         return {
             "sensitivity": found.sensitivity, "sensitivity interval": found.sensitivity_interval,
             "specificity": found.specificity, "specificity interval": found.specificity_interval,
@@ -284,9 +301,4 @@ def build(
         "answers and plots.",
     )  # fmt: skip
     outputs = [change, three, waterfall, curve, figure, table, smallest, here]
-    return [prevalence, share, scale, threshold], outputs, show
-
-
-def clickable(outputs: list[gr.HTML]) -> tuple[gr.HTML, gr.HTML]:
-    """Of the components that `build` returns, the age curve and the body map, whose clicks carry an age or a site."""
-    return outputs[3], outputs[4]
+    return InfluenceTab([prevalence, share, scale, threshold], outputs, show, curve, figure)

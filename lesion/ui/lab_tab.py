@@ -1,6 +1,7 @@
 """The tab "Training lab": train the head in front of the class."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import gradio as gr
 
@@ -56,16 +57,20 @@ def build(lab: Lab) -> None:
         found = lab.compare(*(run.settings for run in runs.values()))
         return charts.differences(found, "run A", "run B") + matrices
 
-    def train_numbers(*chosen: object) -> Iterator[dict]:
-        settings, history = LabSettings(*chosen), []
+    def train_numbers(inputs, weighting, epochs, learning_rate, seed) -> Iterator[dict]:
+        settings, history = LabSettings(inputs, weighting, epochs, learning_rate, seed), []
         for result in lab.train(settings):
             history.append(vars(result))
             yield {"history": history}
         yield {"history": history, **final(lab.result(settings))}
 
-    def compare_numbers(*chosen: object) -> dict:
-        half = len(chosen) // 2
-        found = lab.compare(LabSettings(*chosen[:half]), LabSettings(*chosen[half:]))
+    def compare_numbers(
+        inputs, weighting, epochs, learning_rate, seed, inputs_b, weighting_b, epochs_b, learning_rate_b, seed_b
+    ) -> dict:
+        found = lab.compare(
+            LabSettings(inputs, weighting, epochs, learning_rate, seed),
+            LabSettings(inputs_b, weighting_b, epochs_b, learning_rate_b, seed_b),
+        )
         return {name: {**vars(d), "difference": d.difference} for name, d in found.items()}
 
     gr.HTML(
@@ -101,7 +106,7 @@ def build(lab: Lab) -> None:
     }  # fmt: skip
     trainings = [
         button.click(
-            lambda kept, *values, name=name: (yield from train(name, kept, *values)),
+            partial(train, name),
             [kept, *chosen], [kept, status, curves, shown], **options,
         )
         for button, name in zip((train_a, train_b), RUNS, strict=True)

@@ -54,11 +54,11 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 )  # fmt: skip
                 return photograph, *inputs.values_of(record)
 
-            with gr.Column(scale=9, min_width=320), gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Column(scale=9, min_width=320), gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
                 with gr.Tab("Answer", id="answer") as tab_answer:
                     answer, show_answer = answer_tab.build(given, store, truth_of)
                 with gr.Tab("Metadata influence", id="influence") as tab_influence:
-                    controls, influence, show_influence = influence_tab.build(given, store, cohort, truth_of)
+                    influence = influence_tab.build(given, store, cohort, truth_of)
 
                 def show(path: str | None, age: str, sex: str, site: str, target: str, *values: object) -> tuple:
                     """Fills the tabs that answer about the photograph."""
@@ -68,15 +68,15 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                         metadata, photograph = Metadata(age, sex, site), store.get(path)
                         return (
                             *show_answer(photograph, metadata, target),
-                            *show_influence(photograph, metadata, target, *values),
+                            *influence.show(photograph, metadata, target, *values),
                         )
                     except UserError as error:
                         view = views.placeholder if path is None else views.problem
-                        empty = [""] * (len(answer) + len(influence))
+                        empty = [""] * len(outputs)
                         empty[0] = empty[len(answer)] = view(str(error))
                         return tuple(empty)
 
-                asked, outputs = [*given.all, *controls], [*answer, *influence]
+                asked, outputs = [*given.all, *influence.controls], [*answer, *influence.outputs]
                 refresh = {
                     "fn": show, "inputs": asked, "outputs": outputs, "api_visibility": "private",
                     "show_progress": "minimal",
@@ -90,7 +90,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
 
         changed = [given.photo.upload, given.photo.clear, given.photo.input]
-        changed += [component.input for component in (*given.all[1:], *controls)]
+        changed += [component.input for component in (*given.all[1:], *influence.controls)]
         gr.on(changed, trigger_mode="always_last", **refresh)
 
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
@@ -115,14 +115,12 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
             )
 
-        curve, figure = influence_tab.clickable(influence)
-
         def choose_age(event: gr.EventData) -> str:
             return f"{event.age:g}"
 
         def choose_site(event: gr.EventData) -> str:
             return event.site
 
-        curve.click(choose_age, None, given.age, **quiet).then(**refresh)
-        figure.click(choose_site, None, given.site, **quiet).then(**refresh)
+        influence.age_curve.click(choose_age, None, given.age, **quiet).then(**refresh)
+        influence.body_map.click(choose_site, None, given.site, **quiet).then(**refresh)
     return page

@@ -29,7 +29,7 @@ ATTRIBUTION = (
 WELCOME = "Choose a photograph or one of the examples to see an answer."
 
 STYLE = """
-.gradio-container { max-width: 1600px !important; margin: auto; }
+.gradio-container { max-width: 1600px !important; margin: auto; overflow: clip !important; }
 h1.page-title { margin: 0 0 .5rem; font-size: 1.5rem; }
 .notice { font-size: .85rem; line-height: 1.4; border-left: 4px solid #E69F00; padding: .35rem .7rem;
   background: color-mix(in srgb, #E69F00 10%, transparent); border-radius: 0 6px 6px 0; }
@@ -96,6 +96,12 @@ h1.page-title { margin: 0 0 .5rem; font-size: 1.5rem; }
 .chart + .side-by-side { margin-top: 1.2rem; }
 .lesson p { font-size: 1.1rem; line-height: 1.5; margin: 0 0 .6rem; }
 .lesson b { color: inherit; }
+/* The record stays in sight beside long tabs, so that a class sees what a change of it does. */
+@media (min-width: 900px) {
+  #inputs { position: sticky; top: .5rem; align-self: flex-start; max-height: calc(100vh - 1rem); overflow-y: auto;
+    flex-wrap: nowrap; }
+  #inputs > * { flex: none; }
+}
 body[data-tab=cohort] #inputs, body[data-tab=lab] #inputs { display: none; }
 footer { margin-top: .5rem !important; }
 """
