@@ -1,6 +1,7 @@
 """The teaching demo: `python app.py`, then open the address it prints."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ def main() -> None:
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")
     args = parser.parse_args()
 
+    # Before torch is loaded: threads that wait for work leave the cores to other visitors instead of spinning.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from lesion.predictor import load_predictor  # takes seconds: not before the arguments are known to be right
     from lesion.ui.page import STYLE, THEME, build_page
 

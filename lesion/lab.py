@@ -10,6 +10,8 @@ much the choice of lesions matters, not the luck of a training: for that, compar
 A run depends on its settings alone, whoever else trains at the same time. Nothing is written to disk.
 """
 
+import os
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -201,9 +203,7 @@ class Lab:
         # Folds are trained side by side, each on one core. Threads inside an operation would wait for one another at
         # each of the many small ones, and for long where other work keeps a core busy. The limit holds in these threads
         # alone, which are also outside any inference mode of the caller's.
-        self._pool = ThreadPoolExecutor(
-            min(FOLDS, torch.get_num_threads()), "lab", initializer=threadpool_limits, initargs=(1, "openmp")
-        )
+        self._pool = ThreadPoolExecutor(min(FOLDS, torch.get_num_threads()), "lab", initializer=step_back)
 
     def folds(self, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Row numbers of each fold's training and held-out images, int (n,).
@@ -309,3 +309,10 @@ class Lab:
         """
         decisions = (self.result(settings).decisions for settings in (a, b))
         return compare_decisions(self.labels, *decisions, self._weights)
+
+
+def step_back() -> None:
+    """Makes a thread of the lab work on one core, and after the threads that answer visitors."""
+    threadpool_limits(1, "openmp")
+    if sys.platform == "linux":  # elsewhere a priority is the whole process's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
