@@ -356,11 +356,13 @@ class Cohort:
         return out
 
     def alarm(self, threshold: float, prevalence: np.ndarray | None = None, code: str = "mel") -> Alarm:
-        """How an alarm does that is raised where a diagnosis has at least some probability.
+        """How an alarm does that is raised where a diagnosis has at least some probability, as in the data set.
 
         Args:
-            threshold: of the probability, 0 to 1.
-            prevalence: float (7,), at which the probabilities are given; by default the data set's.
+            threshold: of the probability, 0 to 1. The alarm is one device wherever it is used: it reads the
+                probability at the data set's prevalence.
+            prevalence: how common the diagnoses are where it is used, float (7,), for the predictive values; by default
+                as in the data set.
             code: of the diagnosis.
 
         Raises:
@@ -369,26 +371,18 @@ class Cohort:
         check_code(code)
         index = CODES.index(code)
         probabilities = self.full[:, index]
-        if prevalence is not None:
-            weighted = self.full * prevalence / self.prevalence
-            probabilities = weighted[:, index] / weighted.sum(1)
         positive, raised = self.labels == index, probabilities >= threshold
         with np.errstate(invalid="ignore"):
             sensitivities = self.weights @ (positive & raised) / (self.weights @ positive)
             specificities = self.weights @ (~positive & ~raised) / (self.weights @ ~positive)
         order = np.argsort(-probabilities)
-        curve = np.column_stack(
-            [
-                probabilities[order],
-                np.cumsum(positive[order]) / positive.sum(),
-                np.cumsum(~positive[order]) / (~positive).sum(),
-            ]
-        )
+        found = np.cumsum(positive[order]) / positive.sum()
+        false = np.cumsum(~positive[order]) / (~positive).sum()
         return Alarm(
             float(raised[positive].mean()),
             tuple(interval(sensitivities)),
             float((~raised)[~positive].mean()),
             tuple(interval(specificities)),
             float((self.prevalence if prevalence is None else prevalence)[index]),
-            curve,
+            np.column_stack([probabilities[order], found, false]),
         )

@@ -12,7 +12,7 @@ input that the model was trained on, and at once, since only the small head is a
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -178,6 +178,23 @@ class Influence:
         """Where in `sweep` the record is."""
         record = self.metadata
         return self.ages.index(record.age), ALL_SEXES.index(record.sex), ALL_SITES.index(record.site)
+
+    def at_prevalences(self, prevalences: Mapping[str, np.ndarray | None], code: str) -> dict[str, float]:
+        """The probability of a diagnosis from everything, were the diagnoses as common as that.
+
+        Args:
+            prevalences: float (7,), or None for the data set's own, under any names.
+            code: of the diagnosis.
+
+        Raises:
+            UserError: an unknown diagnosis.
+        """
+        check_code(code)
+        answers = {
+            n: self.predictor.probabilities(self.features, [self.metadata], prevalence=p)[0]
+            for n, p in prevalences.items()
+        }
+        return {name: float(row[CODES.index(code)]) for name, row in answers.items()}
 
     @property
     def age_curve(self) -> np.ndarray:

@@ -6,7 +6,7 @@ with another checkpoint there are other cases, and a lesson whose case does not 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,13 +34,17 @@ class Setup:
 
     Attributes:
         label: on the button.
-        metadata: the record to set.
-        image_id: the held-out photograph to set; None leaves the photograph as it is.
+        metadata: the record to set, or None.
+        image_id: the held-out photograph to set, or None.
+        controls: values of other controls, by name: "prevalence", "share", "used", "weighting".
+        tab: where to go then: "influence", "cohort", "lab", or None to stay.
     """
 
     label: str
-    metadata: Metadata
+    metadata: Metadata | None = None
     image_id: str | None = None
+    controls: dict[str, object] = field(default_factory=dict)
+    tab: str | None = None
 
 
 @dataclass(frozen=True)
@@ -353,7 +357,7 @@ class Lessons:
                 "from everything else, over all held-out patients? Area under the ROC curve: 0.5 is guessing, 1 is "
                 "perfect.",
             ),
-            (),
+            (Setup("Open Cohort without the photographs", controls={"used": ["age", "sex", "site"]}, tab="cohort"),),
             "How well does the table alone recognise nevi?",
             options,
             reveal,
@@ -390,7 +394,14 @@ class Lessons:
                 "collection melanoma is common, since doctors photographed what worried them.",
                 f"Now take the same alarm to a place where one lesion in {round(1 / RARE):,} is a melanoma.",
             ),
-            (),
+            (
+                Setup("Melanoma as common as in this collection", controls={"prevalence": "dataset"}, tab="influence"),
+                Setup(
+                    f"One lesion in {round(1 / RARE):,} a melanoma",
+                    controls={"prevalence": "own", "share": 100 * RARE},
+                    tab="influence",
+                ),
+            ),
             "Of 100 alarms there, how many are melanomas?",
             options,
             reveal,
@@ -434,7 +445,10 @@ class Lessons:
                 "Train the head without these weights, and see what becomes of the rare diagnoses. (The answer trains "
                 "ten heads and takes some seconds.)",
             ),
-            (),
+            (
+                Setup("Set up the lab with weights", controls={"weighting": "balanced"}, tab="lab"),
+                Setup("Set up the lab without weights", controls={"weighting": "none"}, tab="lab"),
+            ),
             "Without class weights, what happens to the rare diagnoses?",
             options,
             reveal,

@@ -292,6 +292,23 @@ def test_a_lesson_in_the_browser(page):
     page.screenshot(path=SCREENSHOTS / "lesson.png")
 
 
+def test_a_lesson_sets_the_controls_of_another_tab(page):
+    photograph = page.locator("#photo img").get_attribute("src")
+    open_tab(page, "Metadata influence")
+    before = page.locator("#alarm").text_content()
+    open_tab(page, "Lessons")
+    pick(page, "lesson", "A rare disease, and what a positive answer means")
+    expect(page.locator("#setup-1")).to_contain_text("1,000")
+    page.click("#setup-1")
+    expect(page.locator("#alarm")).to_contain_text("Melanoma 0.1 %", timeout=20_000)
+    expect(page.locator("#alarm")).to_be_visible()
+    assert page.locator("#alarm dd").first.inner_text() in before, "the alarm finds as many melanomas as before"
+    expect(page.locator("#alarm-here table")).to_contain_text("0.1 %")
+    assert page.locator("#photo img").get_attribute("src") == photograph and page.input_value("#age input") == "85"
+    pick(page, "age", "30")
+    expect(page.locator("#largest-change")).to_contain_text("Knowing age 30", timeout=20_000)
+
+
 def test_the_cohort_in_the_browser(page):
     open_tab(page, "Cohort")
     expect(page.locator("#cohort-summary")).to_contain_text("3,005 photographs", timeout=30_000)

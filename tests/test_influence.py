@@ -162,6 +162,15 @@ def test_prevalence(predictor, photographs):
         assert nothing == pytest.approx((training if prevalence is None else prevalence)[0], abs=0.02)
 
 
+def test_at_prevalences_is_the_answer_at_each(predictor, photographs):
+    training = predictor.config.calibration.prevalence
+    prevalences = {"dataset": None, "equal": UNIFORM, "rare": parse_prevalence("own", 0.1, training)}
+    influence = Influence(predictor, photographs[0], RECORDS[0])
+    for name, value in influence.at_prevalences(prevalences, "mel").items():
+        expected = answer(predictor, photographs[0], RECORDS[0], prevalence=prevalences[name])[0]
+        assert value == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "call, words",
     [

@@ -17,7 +17,7 @@ from lesion.ui.api import as_given, endpoint
 RULE_CHOICES = [("as in the data set", "dataset"), ("all equally common", "uniform")]
 
 
-def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> list[gr.HTML]:
+def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple[gr.CheckboxGroup, list[gr.HTML]]:
     """Builds the tab inside the current gr.Tab.
 
     Args:
@@ -26,7 +26,7 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> list[
         tab: whose selection fills the views for the first time.
 
     Returns:
-        The lists of cases, whose clicks carry an image id.
+        The control of what the chosen model may use, and the lists of cases, whose clicks carry an image id.
     """
     compare, importance = lru_cache(256)(cohort.compare), lru_cache(256)(cohort.importance)
 
@@ -119,9 +119,9 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> list[
         control.preprocess = as_given
     controls, outputs = [used, shuffled, *subgroup, rule], [summary, differences, confusions, rescued, ruined]
     options = {"api_visibility": "private", "show_progress": "minimal", "trigger_mode": "always_last"}
-    gr.on([tab.select, *(control.input for control in controls)], show, controls, outputs, **options)
+    gr.on([tab.select, *(control.change for control in controls)], show, controls, outputs, **options)
     gr.on(
-        [tab.select, *(control.input for control in (*subgroup, rule))], show_importance, [*subgroup, rule],
+        [tab.select, *(control.change for control in (*subgroup, rule))], show_importance, [*subgroup, rule],
         importances, **options,
     )  # fmt: skip
 
@@ -143,7 +143,7 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> list[
         about + "Gives the permutation importance of each input with 95 % intervals: accuracy and balanced accuracy "
         "lost, log-loss added (nats).",
     )  # fmt: skip
-    return [rescued, ruined]
+    return used, [rescued, ruined]
 
 
 def in_words(used: list[str], shuffled: list[str]) -> str:

@@ -80,6 +80,12 @@ def build(
     ) -> tuple[str, ...]:
         influence, code = explain(photograph, metadata, target, choice, share)
         answers = influence.three_answers
+        prevalences = {c: parse_prevalence(c, share, training) for c in PREVALENCES}
+        found = influence.at_prevalences(prevalences, "mel")
+        rows = [
+            (words, (training if prevalences[c] is None else prevalences[c])[CODES.index("mel")], found[c])
+            for words, c in PREVALENCE_CHOICES
+        ]
         return (
             views.change(change_in_words(answers["image alone"], answers["both"], metadata)),
             charts.three_answers(answers),
@@ -88,7 +94,7 @@ def build(
             body.body_map(influence.by_site(code), code, metadata.site),
             charts.site_table(influence.by_site_and_sex(code), code, metadata.site or UNKNOWN, metadata.sex or UNKNOWN),
             views.change(smallest_change_in_words(influence.smallest_change, metadata)),
-            views.alarm_here(answers["both"]["mel"], threshold / 100),
+            views.alarm_here(found["dataset"], threshold / 100) + views.by_prevalence(rows),
         )
 
     def show_alarm(choice: str, share: float, threshold: float) -> tuple[str, str]:
@@ -166,7 +172,8 @@ def build(
     gr.HTML(
         views.section(
             "Raising the alarm",
-            "An alarm rings where the probability of melanoma is at least the threshold. Counted on the "
+            "An alarm rings where the probability of melanoma, as in the data set, is at least the threshold. It rings "
+            "for the same photographs wherever it is used; what an alarm means there is another matter. Counted on the "
             f"{len(cohort.table):,} photographs that the backbone never trained on, with age, sex and site; intervals "
             "by resampling lesions.",
         )
@@ -192,7 +199,7 @@ def build(
     for control in (prevalence, share, scale, threshold):
         control.preprocess = as_given
     gr.on(
-        [prevalence.input, share.input, threshold.input], show_alarm, [prevalence, share, threshold], [alarm, roc],
+        [prevalence.change, share.change, threshold.change], show_alarm, [prevalence, share, threshold], [alarm, roc],
         api_visibility="private", show_progress="hidden", trigger_mode="always_last",
     )  # fmt: skip
 

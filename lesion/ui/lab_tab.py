@@ -18,11 +18,14 @@ LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01]
 RUNS = ("A", "B")
 
 
-def build(lab: Lab) -> None:
+def build(lab: Lab) -> gr.Radio:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         lab: trains and compares.
+
+    Returns:
+        The control of the class weights.
     """
 
     def settings_of(values: list) -> LabSettings | None:
@@ -144,6 +147,7 @@ def build(lab: Lab) -> None:
         "bootstrap intervals by lesion.",
         concurrency_id="lab",
     )  # fmt: skip
+    return weighting
 
 
 def ordered(runs: dict) -> dict:

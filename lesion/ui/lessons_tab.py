@@ -3,23 +3,32 @@
 from collections.abc import Callable
 
 import gradio as gr
+from gradio.components import Component
+from gradio.events import Dependency
 
 from lesion.lessons import Lesson, Lessons
 from lesion.ui import charts, views
 from lesion.ui.api import as_given, endpoint
+from lesion.ui.inputs import values_of
 
 MOST_SETUPS = 2
 LOOK, GUESS, SEE = range(3)
 
 
-def build(lessons: Lessons, open_case: Callable, record: list, refresh: dict) -> None:
+def build(
+    lessons: Lessons, open_photograph: Callable, record: list, controls: dict[str, Component], tabs: gr.Tabs
+) -> list[Dependency]:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         lessons: of the checkpoint.
-        open_case: (image id or None, record) to values of `record`.
+        open_photograph: image id of a held-out photograph to a file.
         record: photograph, age, sex and site of the left column.
-        refresh: keyword arguments of the event that shows the answer to the new inputs.
+        controls: those of other tabs that lessons set, by the names of `lesion.lessons.Setup`.
+        tabs: of the page.
+
+    Returns:
+        The events that set inputs; the views are to be shown anew after each.
     """
 
     def show(key: str) -> tuple:
@@ -80,13 +89,21 @@ def build(lessons: Lessons, open_case: Callable, record: list, refresh: dict) ->
     )  # fmt: skip
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
     to_see.click(reveal, [picker, guess], [steps, seen], show_progress="minimal", concurrency_id="lab", **private)
+    events = []
     for index, button in enumerate(buttons):
 
-        def set_inputs(key: str, index: int = index) -> tuple:
+        def set_inputs(key: str, *now: object, index: int = index) -> tuple:
+            """Gives what the setup does not set back as it is: to skip a component would undo its `preprocess`."""
             setup = lessons.get(key).setups[index]
-            return open_case(setup.image_id, setup.metadata)
+            return (
+                gr.Tabs(selected=setup.tab) if setup.tab else gr.skip(),
+                open_photograph(setup.image_id) if setup.image_id else now[0],
+                *(now[1:4] if setup.metadata is None else values_of(setup.metadata)),
+                *(setup.controls.get(name, value) for name, value in zip(controls, now[4:], strict=True)),
+            )
 
-        button.click(set_inputs, picker, record, show_progress="hidden", **private).then(**refresh)
+        given = [*record, *controls.values()]
+        events.append(button.click(set_inputs, [picker, *given], [tabs, *given], show_progress="hidden", **private))
 
     endpoint(
         "lesson", numbers, [picker], gr.JSON(label="Answer", visible=False),
@@ -94,3 +111,4 @@ def build(lessons: Lessons, open_case: Callable, record: list, refresh: dict) ->
         "and the answer that the model computes.",
         concurrency_id="lab",
     )  # fmt: skip
+    return events

@@ -17,6 +17,13 @@ from lesion.ui.example_photographs import load_examples
 SYSTEM_FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
 THEME = gr.themes.Soft(primary_hue="blue", font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"])
 """System fonts: nothing is fetched from another host."""
+SHOW_ALARM = """
+() => {
+  if (document.body.dataset.tab === 'influence')
+    document.querySelector('#threshold').scrollIntoView({ block: 'center', behavior: 'smooth' });
+}
+"""
+"""A lesson that sets how common melanoma is leads to the alarm, far down its tab."""
 STYLE = views.STYLE + body.STYLE + charts.STYLE
 
 
@@ -43,16 +50,10 @@ def build_page(predictor: Predictor) -> gr.Blocks:
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
 
-            def open_case(image_id: str | None, record: Metadata) -> tuple:
-                """Values of photograph, age, sex and site for a held-out image; without one the photograph stays."""
-                photograph = (
-                    gr.skip()
-                    if image_id is None
-                    else save_bytes_to_cache(
-                        photographs.read(image_id), f"{image_id}.jpg", given.photo.GRADIO_CACHE
-                    )
-                )  # fmt: skip
-                return photograph, *inputs.values_of(record)
+            def open_photograph(image_id: str) -> str:
+                """A file for the photograph component."""
+                content = photographs.read(image_id)
+                return save_bytes_to_cache(content, f"{image_id}.jpg", given.photo.GRADIO_CACHE)
 
             with gr.Column(scale=9, min_width=320), gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
                 with gr.Tab("Answer", id="answer") as tab_answer:
@@ -81,16 +82,23 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                     "fn": show, "inputs": asked, "outputs": outputs, "api_visibility": "private",
                     "show_progress": "minimal",
                 }  # fmt: skip
-                with gr.Tab("Lessons", id="lessons") as tab_lessons:
-                    lessons_tab.build(lessons, open_case, given.record, refresh)
+                # The lessons set controls of the tabs behind them, so these are built first.
+                tab_lessons = gr.Tab("Lessons", id="lessons")
                 with gr.Tab("Cohort", id="cohort") as tab_cohort:
-                    cases = cohort_tab.build(cohort, photographs, tab_cohort)
+                    used, cases = cohort_tab.build(cohort, photographs, tab_cohort)
                 with gr.Tab("Training lab", id="lab") as tab_lab:
-                    lab_tab.build(lab)
+                    weighting = lab_tab.build(lab)
+                prevalence, share, _, _ = influence.controls
+                with tab_lessons:
+                    controls = {"prevalence": prevalence, "share": share, "used": used, "weighting": weighting}
+                    settings = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs)
+                for event in settings:
+                    event.then(**refresh).then(None, None, None, js=SHOW_ALARM, api_visibility="private")
         gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
 
         changed = [given.photo.upload, given.photo.clear, given.photo.input]
-        changed += [component.input for component in (*given.all[1:], *influence.controls)]
+        changed += [component.input for component in given.all[1:]]
+        changed += [control.change for control in influence.controls]  # lessons set them too
         gr.on(changed, trigger_mode="always_last", **refresh)
 
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
@@ -108,7 +116,8 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         strip.click(choose_example, None, given.record, **quiet).then(**refresh)
 
         def choose_case(event: gr.EventData) -> tuple:
-            return gr.Tabs(selected="answer"), *open_case(event.image, cohort.records[rows[event.image]])
+            record = cohort.records[rows[event.image]]
+            return gr.Tabs(selected="answer"), open_photograph(event.image), *inputs.values_of(record)
 
         for component in cases:
             component.click(choose_case, None, [tabs, *given.record], **quiet).then(**refresh).then(

@@ -77,6 +77,7 @@ h1.page-title { margin: 0 0 .5rem; font-size: 1.5rem; }
 .alarm dt { margin: 0; }
 .alarm dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .alarm p { margin: .4rem 0 0; opacity: .85; }
+.change + .chart { margin-top: .8rem; }
 .change.rings { background: color-mix(in srgb, #D55E00 22%, transparent); }
 .side-by-side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 1rem; }
 .cases h3 { margin: 0; font-size: 1.05rem; }
@@ -188,8 +189,26 @@ def alarm_here(probability: float, threshold: float) -> str:
     rings = probability >= threshold
     verdict = "the alarm rings" if rings else "no alarm"
     return (
-        f'<p class="change {"rings" if rings else ""}" aria-live="polite">{"🔔 " if rings else ""}This photograph, '
+        f'<p class="change {"rings" if rings else ""}" aria-live="polite">This photograph, '
         f"with this age, sex and site: melanoma {percent(probability)}; <b>{verdict}</b>.</p>"
+    )
+
+
+def by_prevalence(rows: Sequence[tuple[str, float, float]]) -> str:
+    """The same photograph where melanoma is rare and where it is common.
+
+    Args:
+        rows: how common the diagnoses are in words, the share of melanomas, and the photograph's probability of it.
+    """
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(words)}</th><td>{percent(share)}</td>'
+        f"<td><b>{percent(probability)}</b></td></tr>"
+        for words, share, probability in rows
+    )
+    return (
+        '<div class="chart"><table><caption>The same photograph where melanoma is rare and where it is common</caption>'
+        '<thead><tr><th scope="col">diagnoses</th><th scope="col">melanomas among all</th>'
+        f'<th scope="col">this photograph</th></tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
