@@ -63,7 +63,7 @@ def test_three_answers():
         "image alone": dict(zip(CODES, (0.5, 0.2, 0.1, 0.1, 0.05, 0.05, 0.0), strict=True)),
         "metadata alone": dict(zip(CODES, (0.1, 0.6, 0.1, 0.1, 0.05, 0.05, 0.0), strict=True)),
     }
-    root = parsed(charts.three_answers(answers))
+    root = parsed(charts.side_by_side(answers))
     assert [text(head) for head in root.findall(".//thead//th")] == [
         "image alone▶ Melanoma",
         "metadata alone▶ Melanocytic nevus",

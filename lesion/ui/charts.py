@@ -8,20 +8,18 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
+from lesion.cohort import Alarm
 from lesion.diagnoses import BY_CODE, CODES, DIAGNOSES
+from lesion.evaluation import Difference
 from lesion.influence import Shapley, Switch, switches_in_words
+from lesion.lab import EpochResult
 from lesion.metadata import INPUTS
 from lesion.ui.body import SMALLEST_SCALE, ink, short, tint
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from lesion.cohort import Alarm
-    from lesion.evaluation import Difference
-    from lesion.lab import EpochResult
 
 VIOLET, OLIVE = "#7F63DA", "#8C8500"
 """Two colours that are no diagnosis's and that colour-blind eyes tell apart: up and down, run A and run B."""
@@ -155,7 +153,7 @@ class Axis(NamedTuple):
         return [k * step for k in range(first, last + 1)]
 
 
-def three_answers(answers: dict[str, dict[str, float]]) -> str:
+def side_by_side(answers: dict[str, dict[str, float]]) -> str:
     """Answers side by side, such as those from the image alone, the metadata alone and both.
 
     Args:
@@ -243,7 +241,7 @@ def waterfall(shapley: Shapley, code: str, scale: str) -> str:
 
 
 def age_curve(
-    ages: Sequence[float], probabilities: "np.ndarray", current: float | None, switches: Sequence[Switch]
+    ages: Sequence[float], probabilities: np.ndarray, current: float | None, switches: Sequence[Switch]
 ) -> str:
     """The seven probabilities against age; each age is a column to point at and click on, see AGE_SCRIPT.
 
@@ -298,7 +296,7 @@ def age_curve(
     return f'<div class="chart ages">{svg(490, 334, summary, parts)}<ul>{items}</ul></div>'
 
 
-def site_table(table: "pd.DataFrame", code: str, site: str, sex: str) -> str:
+def site_table(table: pd.DataFrame, code: str, site: str, sex: str) -> str:
     """A diagnosis's probability by site and sex, as a heat table on the scale of the body map's colours.
 
     Args:
@@ -323,7 +321,7 @@ def site_table(table: "pd.DataFrame", code: str, site: str, sex: str) -> str:
     )
 
 
-def differences(figures: dict[str, "Difference"], first: str, second: str) -> str:
+def differences(figures: dict[str, Difference], first: str, second: str) -> str:
     """Figures of two models with their difference, in numbers and as a forest plot.
 
     Args:
@@ -361,7 +359,7 @@ def differences(figures: dict[str, "Difference"], first: str, second: str) -> st
     )
 
 
-def confusion(matrix: "np.ndarray", title: str) -> str:
+def confusion(matrix: np.ndarray, title: str) -> str:
     """A confusion matrix as a heat table of row rates.
 
     Args:
@@ -420,7 +418,7 @@ def importances(importance: dict[str, dict[str, dict]]) -> str:
     return f'<div class="chart importances"><div class="panels">{"".join(panels)}</div></div>'
 
 
-def roc(alarm: "Alarm", threshold: float) -> str:
+def roc(alarm: Alarm, threshold: float) -> str:
     """The melanoma alarm's ROC curve with the chosen threshold on it.
 
     Args:
@@ -451,7 +449,7 @@ def roc(alarm: "Alarm", threshold: float) -> str:
     return f'<div class="chart roc">{svg(430, 422, says, parts)}<p>{says}</p></div>'
 
 
-def learning_curves(runs: dict[str, Sequence["EpochResult"]]) -> str:
+def learning_curves(runs: dict[str, Sequence[EpochResult]]) -> str:
     """Loss and balanced accuracy of up to two runs against the epoch, from the first epoch on.
 
     Args:

@@ -88,7 +88,7 @@ def build(
         ]
         return (
             views.change(change_in_words(answers["image alone"], answers["both"], metadata)),
-            charts.three_answers(answers),
+            charts.side_by_side(answers),
             charts.waterfall(influence.shapley(code, scale), code, scale),
             charts.age_curve(influence.ages[1:], influence.age_curve, metadata.age, influence.switches),
             body.body_map(influence.by_site(code), code, metadata.site),

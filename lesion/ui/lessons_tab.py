@@ -49,7 +49,7 @@ def build(
 
     def revealed(lesson: Lesson, guess: str | None) -> str:
         found = lesson.reveal()
-        picture = charts.three_answers(found.answers) if found.answers else ""
+        picture = charts.side_by_side(found.answers) if found.answers else ""
         return views.reveal(lesson.options[found.correct], guess, found.text) + picture
 
     def numbers(key: str) -> dict:

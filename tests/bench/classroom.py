@@ -25,6 +25,7 @@ import httpx
 import numpy as np
 
 from conftest import EXAMPLES, start_app
+from lesion.calibration import UNIFORM
 from lesion.cohort import Cohort
 from lesion.images import read_image
 from lesion.influence import SCALES, Influence
@@ -56,6 +57,7 @@ def every_number(predictor: Predictor, features, metadata: Metadata) -> None:
         influence.shapley(code, scale)
     _ = influence.age_curve, influence.switches, influence.smallest_change
     influence.by_site(code), influence.by_site_and_sex(code)
+    influence.at_prevalences({"dataset": None, "uniform": UNIFORM}, "mel")
 
 
 class Visitor:
@@ -69,9 +71,9 @@ class Visitor:
         self.url, self.session = url, f"{random.getrandbits(60):x}"
         self.client = httpx.Client(base_url=f"{url}/gradio_api", timeout=120)
         config = httpx.get(f"{url}/config", timeout=60).json()
-        # The handler that fills the tabs about a photograph: it takes the five inputs and the tab's four controls.
-        shapes = {d["id"]: (len(d["inputs"]), len(d["outputs"])) for d in config["dependencies"]}
-        self.show = next(number for number, shape in shapes.items() if shape[0] == 9 and shape[1] > 8)
+        # The handler that fills the tabs about a photograph, the body map among them.
+        body_map = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "body-map")
+        self.show = next(d["id"] for d in config["dependencies"] if body_map in d["outputs"])
         self.train = next(d["id"] for d in config["dependencies"] if d["api_name"] == "train_head")
         self.photograph: dict | None = None
 
