@@ -26,7 +26,8 @@ def main() -> None:
         predictor = load_predictor(args.checkpoint)
     except UserError as error:
         sys.exit(f"error: {error}")
-    build_page(predictor).launch(
+    # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
+    build_page(predictor).queue(default_concurrency_limit=4).launch(
         server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=STYLE,
         footer_links=["api"], run_history=False, max_file_size="30mb",
     )  # fmt: skip

@@ -40,10 +40,16 @@ def endpoint(
         function: called with the inputs' values; a UserError it raises becomes the client's error message.
         inputs, outputs: components that describe, and convert, what goes in and comes out.
         text: for the API page.
-        concurrency_id: of the queue that it shares with others.
+        concurrency_id: of the queue that it shares with others, of whom one runs at a time.
     """
     gr.Button(visible=False).click(
-        in_sentences(function), inputs, outputs, api_name=name, api_description=text, concurrency_id=concurrency_id
+        in_sentences(function),
+        inputs,
+        outputs,
+        api_name=name,
+        api_description=text,
+        concurrency_id=concurrency_id,
+        concurrency_limit=1 if concurrency_id else "default",
     )
 
 

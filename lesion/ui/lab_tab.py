@@ -28,16 +28,12 @@ def build(lab: Lab) -> gr.Radio:
         The control of the class weights.
     """
 
-    def settings_of(values: list) -> LabSettings | None:
-        """The settings that the page keeps of a run: LabSettings' fields in their order, or None."""
-        return None if values is None else LabSettings(*values)
-
     def train(name: str, kept: dict, *chosen: object) -> Iterator[tuple]:
         """Trains run `name`, and shows it growing beside the other one."""
         try:
             settings = LabSettings(*chosen)
-            other = {run: settings_of(values) for run, values in kept.items() if run != name}
-            histories = {run: lab.result(s).history for run, s in other.items()}
+            others = {run: LabSettings(*values) for run, values in kept.items() if run != name}
+            histories = {run: lab.result(other).history for run, other in others.items()}
             epochs = []
             for result in lab.train(settings):
                 epochs.append(result)
@@ -52,7 +48,7 @@ def build(lab: Lab) -> gr.Radio:
 
     def results(kept: dict) -> str:
         """Confusion matrices of the runs there are, and their difference where there are two."""
-        runs = {name: lab.result(settings_of(values)) for name, values in kept.items()}
+        runs = {name: lab.result(LabSettings(*values)) for name, values in kept.items()}
         titles = {name: f"Run {name}: {in_words(run.settings)}" for name, run in runs.items()}
         matrices = views.side_by_side(*(charts.confusion(run.confusion, titles[name]) for name, run in runs.items()))
         if len(runs) < 2:
@@ -102,15 +98,12 @@ def build(lab: Lab) -> gr.Radio:
     chosen = [used, weighting, epochs, rate, seed]
     for control in chosen:
         control.preprocess = as_given
-    # A visitor's page keeps the settings of the runs; the runs themselves are in the lab's bounded store.
+    # The page keeps a list of settings for each run; the runs themselves are in the lab's bounded store.
     kept = gr.State({})
-    options = {
-        "api_visibility": "private", "show_progress": "hidden", "concurrency_id": "lab", "concurrency_limit": 2,
-    }  # fmt: skip
     trainings = [
         button.click(
-            partial(train, name),
-            [kept, *chosen], [kept, status, curves, shown], **options,
+            partial(train, name), [kept, *chosen], [kept, status, curves, shown], api_visibility="private",
+            show_progress="full", show_progress_on=status, concurrency_id="lab", concurrency_limit=1,
         )
         for button, name in zip((train_a, train_b), RUNS, strict=True)
     ]  # fmt: skip

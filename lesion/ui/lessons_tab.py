@@ -88,7 +88,7 @@ def build(
         show, picker, [story, *buttons, question, guess, seen, steps], show_progress="hidden", **private
     )  # fmt: skip
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
-    to_see.click(reveal, [picker, guess], [steps, seen], show_progress="minimal", concurrency_id="lab", **private)
+    to_see.click(reveal, [picker, guess], [steps, seen], show_progress="minimal", **private)
     events = []
     for index, button in enumerate(buttons):
 
@@ -109,6 +109,5 @@ def build(
         "lesson", numbers, [picker], gr.JSON(label="Answer", visible=False),
         f"Give the key of a lesson ({', '.join(lesson.key for lesson in lessons.all)}). Gives its text, its question, "
         "and the answer that the model computes.",
-        concurrency_id="lab",
     )  # fmt: skip
     return events
