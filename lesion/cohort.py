@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from lesion.calibration import IMAGE_ALONE, SUBSETS
-from lesion.diagnoses import CODES, check_code
+from lesion.diagnoses import CODES
 from lesion.errors import UserError, shown
 from lesion.evaluation import (
     CLASSES,
@@ -120,7 +120,7 @@ class Comparison:
         confusions: int (7, 7), rows true and columns decided, of "full" and "chosen".
         rescued: images that the full model gets right and the chosen one wrong; one row an image, one image a lesion,
             the clearest first: image_id, diagnosis, age, sex, site, full, full_probability, chosen,
-            chosen_probability (the decisions as codes, with what each gave the confirmed diagnosis).
+            chosen_probability (the decisions as codes, with what each gave the confirmed diagnosis, under the rule).
         ruined: the other way round.
     """
 
@@ -142,9 +142,9 @@ class Alarm:
     """A melanoma alarm at one threshold, on all held-out images.
 
     Attributes:
-        sensitivity, specificity: with their 95 % intervals.
+        sensitivity, specificity: with their 95 % intervals; NaN where no image would show them.
         melanoma_share: the prevalence that predictive values are computed for.
-        curve: float (n, 3): threshold, sensitivity and 1 − specificity, from the highest threshold to the lowest.
+        curve: float (n, 2): sensitivity and 1 − specificity, from the highest threshold to the lowest.
     """
 
     sensitivity: float
@@ -169,7 +169,7 @@ class Alarm:
 
 def check_rule(rule: object) -> None:
     """Raises a UserError where `rule` is none of RULES."""
-    if rule not in RULES:
+    if rule not in tuple(RULES):  # a client may give what cannot be a key
         raise UserError(f"Decision rule {shown(rule)} is not known; choose {' or '.join(RULES)}.")
 
 
@@ -286,6 +286,8 @@ class Cohort:
         )  # fmt: skip
         full, labels, weights = self.full[rows], self.labels[rows], self.weights[:, rows]
         decisions = {name: decide(p, self.prevalence, rule) for name, p in (("full", full), ("chosen", chosen))}
+        if rule == "uniform":
+            full, chosen = (p / self.prevalence / (p / self.prevalence).sum(1, keepdims=True) for p in (full, chosen))
         right = {name: d == labels for name, d in decisions.items()}
         return Comparison(
             len(rows),
@@ -355,21 +357,16 @@ class Cohort:
             }
         return out
 
-    def alarm(self, threshold: float, prevalence: np.ndarray | None = None, code: str = "mel") -> Alarm:
-        """How an alarm does that is raised where a diagnosis has at least some probability, as in the data set.
+    def alarm(self, threshold: float, prevalence: np.ndarray | None = None) -> Alarm:
+        """How an alarm does that is raised where melanoma has at least some probability, as in the data set.
 
         Args:
             threshold: of the probability, 0 to 1. The alarm is one device wherever it is used: it reads the
                 probability at the data set's prevalence.
             prevalence: how common the diagnoses are where it is used, float (7,), for the predictive values; by default
                 as in the data set.
-            code: of the diagnosis.
-
-        Raises:
-            UserError: an unknown diagnosis.
         """
-        check_code(code)
-        index = CODES.index(code)
+        index = CODES.index("mel")
         probabilities = self.full[:, index]
         positive, raised = self.labels == index, probabilities >= threshold
         with np.errstate(invalid="ignore"):
@@ -384,5 +381,5 @@ class Cohort:
             float((~raised)[~positive].mean()),
             tuple(interval(specificities)),
             float((self.prevalence if prevalence is None else prevalence)[index]),
-            np.column_stack([probabilities[order], found, false]),
+            np.column_stack([found, false]),
         )

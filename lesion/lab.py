@@ -1,6 +1,6 @@
 """The training lab: the fusion head trained in front of a class, on the held-out embeddings alone.
 
-The backbone never saw those images, so what the head learns from them is a fair experiment. It is scored by five-fold
+The backbone never trained on those images (a third of them served to choose its epoch). A run is scored by five-fold
 cross-validation, since the rare diagnoses are too few for one split: each image is decided by the one head of five that
 trained on no photograph of its lesion. The folds keep lesions whole and diagnoses in proportion (scikit-learn's
 StratifiedGroupKFold). Two runs are compared on the same images, with intervals from resampling lesions, the clusters,
@@ -199,7 +199,7 @@ class Lab:
         metadata, _ = encoder.encode(records_of(held_out.table))
         self._examples = torch.tensor(held_out.embeddings), torch.tensor(metadata), torch.tensor(self.labels)
         self._runs: OrderedDict[LabSettings, LabRun] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._training = threading.Lock(), threading.Lock()
         # Folds are trained side by side, each on one core. Threads inside an operation would wait for one another at
         # each of the many small ones, and for long where other work keeps a core busy. The limit holds in these threads
         # alone, which are also outside any inference mode of the caller's.
@@ -285,9 +285,10 @@ class Lab:
         Raises:
             UserError: a class has fewer than five lesions.
         """
-        while (run := self.stored(settings)) is None:
-            for _ in self.train(settings):
-                pass
+        with self._training:  # who waits for the same run finds it in the store
+            while (run := self.stored(settings)) is None:
+                for _ in self.train(settings):
+                    pass
         return run
 
     @cached_property
@@ -315,4 +316,5 @@ def step_back() -> None:
     """Makes a thread of the lab work on one core, and after the threads that answer visitors."""
     threadpool_limits(1, "openmp")
     if sys.platform == "linux":  # elsewhere a priority is the whole process's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        nice = max(10, os.getpriority(os.PRIO_PROCESS, 0))  # only root may lower it again
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

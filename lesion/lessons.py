@@ -1,8 +1,9 @@
 """Guided lessons: a case from the held-out images, a question to guess at, and an answer that the model computes.
 
 Each lesson looks for its case among the held-out photographs by a rule that stands in its docstring, with the stored
-embeddings; what it then shows is computed from the photograph itself. No number and no answer is written into a lesson:
-with another checkpoint there are other cases, and a lesson whose case does not exist there is left out.
+embeddings; what it then shows is computed from the photograph itself. No figure is written into a lesson: with another
+checkpoint there are other cases, a lesson whose case does not exist there is left out, and what is to be made of a case
+is said only where the figures show it.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from lesion.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, SUBSETS
 from lesion.cohort import Cohort
 from lesion.diagnoses import BY_CODE, CODES, DIAGNOSES
 from lesion.errors import UserError, shown
+from lesion.evaluation import interval
 from lesion.explain import percent
 from lesion.images import read_image
 from lesion.lab import Lab, LabSettings
@@ -24,8 +26,9 @@ from lesion.photographs import HeldOutPhotographs
 
 MELANOMA, NEVUS = CODES.index("mel"), CODES.index("nv")
 RARE = 0.001
-"""A share of melanomas such as among all the moles that healthy people have looked at, for the lesson on prevalence."""
-LAB_EPOCHS = 10
+"""A share of melanomas at a place where they are rare."""
+AREA_ROUNDS = 200
+"""Resamplings of lesions for the interval of an area under the ROC curve, which takes longer than a count."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Setup:
         label: on the button.
         metadata: the record to set, or None.
         image_id: the held-out photograph to set, or None.
-        controls: values of other controls, by name: "prevalence", "share", "used", "weighting".
+        controls: values of other controls, by name: "prevalence", "share", "threshold", "used", "weighting".
         tab: where to go then: "influence", "cohort", "lab", or None to stay.
     """
 
@@ -53,13 +56,15 @@ class Reveal:
 
     Attributes:
         correct: index of the right option.
-        text: what the model answers, and what to make of it; paragraphs.
+        text: what the model answers, a paragraph.
+        moral: what to make of it, paragraphs; to be said only where `holds`.
         answers: probabilities by code, under a heading each, for a picture beside the text; may be empty.
         holds: whether the lesson's point shows in the numbers.
     """
 
     correct: int
-    text: tuple[str, ...]
+    text: str
+    moral: tuple[str, ...]
     answers: dict[str, dict[str, float]]
     holds: bool
 
@@ -69,7 +74,7 @@ class Lesson:
     """One lesson.
 
     Attributes:
-        key: for links and the API.
+        key: for the API.
         title: a few words.
         story: what the class looks at; paragraphs.
         setups: buttons for the case, the first one to begin with.
@@ -150,7 +155,7 @@ class Lessons:
 
     def no_photograph(self) -> Lesson | None:
         """No search: two records at opposite ends of what the table knows, and no image."""
-        records = {"man of 80, face": Metadata(80, "male", "face"), "woman of 30, back": Metadata(30, "female", "back")}
+        records = {"man of 80, face": Metadata(80, "male", "face"), "man of 30, back": Metadata(30, "male", "back")}
 
         def reveal() -> Reveal:
             metadata, known = self.predictor.config.encoder.encode(list(records.values()))
@@ -159,9 +164,9 @@ class Lessons:
             old, young = (top(a) for a in answers.values())
             return Reveal(
                 1 if old != young else 0,
+                f"Without any photograph the model says {said(answers['man of 80, face'])} for the first and "
+                f"{said(answers['man of 30, back'])} for the second.",
                 (
-                    f"Without any photograph the model says {said(answers['man of 80, face'])} for the man and "
-                    f"{said(answers['woman of 30, back'])} for the woman.",
                     "It has learnt which lesions were photographed at which age and site. That is prior knowledge, as "
                     "a doctor has it too; but here it is the habit of one collection.",
                 ),
@@ -173,9 +178,9 @@ class Lessons:
             "no-photograph",
             "What the model says with no image",
             (
-                "Two people come with a spot. The first is a man of 80 with a spot on his face; the second a woman of "
-                "30 with one on her back. Nobody has looked at the spots yet.",
-                "In Metadata influence, the column metadata alone is what the model answers to such a question.",
+                "Two men come with a spot. The first is 80 and has it on his face; the second is 30 and has it on his "
+                "back. Nobody has looked at the spots yet.",
+                "Once a photograph is chosen, the column metadata alone in Metadata influence says the same.",
             ),
             tuple(Setup(f"Set: {name}", record) for name, record in records.items()),
             "Without any photograph, is the most probable diagnosis the same for both?",
@@ -188,7 +193,8 @@ class Lessons:
         probable diagnosis changes."""
         young, old = self.held_out_answers(age=25.0), self.held_out_answers(age=75.0)
         changes = (young.argmax(1) == NEVUS) & (old.argmax(1) != NEVUS)
-        row = self.best((young - old)[:, NEVUS], self.everything_known & changes & (self.labels == NEVUS))
+        nevi = self.everything_known & (self.labels == NEVUS)
+        row = self.best((young - old)[:, NEVUS], nevi & changes)
         if row is None:
             return None
         image_id, record = self.table.image_id[row], self.record(row)
@@ -201,11 +207,14 @@ class Lessons:
             ages = {code: self.table.age[self.labels == k].median() for k, code in enumerate(CODES)}
             return Reveal(
                 2 if top(answers["at 25"]) != top(answers["at 75"]) else int(fall > 0.1),
+                f"At 25 the model says {said(answers['at 25'])}; at 75, for the very same photograph, "
+                f"{said(answers['at 75'])}. It is in truth a nevus, of a patient of {record.age:g}.",
                 (
-                    f"At 25 the model says {said(answers['at 25'])}; at 75, for the very same photograph, "
-                    f"{said(answers['at 75'])}. It is in truth a nevus, of a patient of {record.age:g}.",
-                    f"Not one pixel has changed. The median age of the held-out patients with {in_text('nv')} is "
-                    f"{ages['nv']:g} years, with {in_text(after)} {ages[after]:g}; the model uses that.",
+                    f"Not one pixel has changed. The median age in the held-out photographs of {in_text('nv')} is "
+                    f"{ages['nv']:g} years, in those of {in_text(after)} {ages[after]:g}; the model uses that.",
+                    f"This is the most extreme case of {nevi.sum():,}. Of all those nevi, "
+                    f"{counted((young.argmax(1) != old.argmax(1))[nevi].mean())} get another first diagnosis at 75 "
+                    "than at 25.",
                 ),
                 answers,
                 top(answers["at 25"]) == "nv" != top(answers["at 75"]),
@@ -241,10 +250,13 @@ class Lessons:
             names = [BY_CODE[top(a)].name for a in answers.values()]
             return Reveal(
                 1 if names[0] != names[1] else 0,
+                f"On the face: {said(answers['on the face'])}. On the back: {said(answers['on the back'])}. In truth "
+                f"it is of the {record.site}, and the confirmed diagnosis is {in_text(truth)}.",
                 (
-                    f"On the face: {said(answers['on the face'])}. On the back: {said(answers['on the back'])}. In "
-                    f"truth it is of the {record.site}, and the confirmed diagnosis is {in_text(truth)}.",
                     "Open Metadata influence and click through the body to see every site at once.",
+                    f"This is the most extreme case of {self.everything_known.sum():,}. Of all those photographs, "
+                    f"{counted(differs[self.everything_known].mean())} get another first diagnosis on the face than on "
+                    "the back.",
                 ),
                 answers,
                 names[0] != names[1],
@@ -264,7 +276,8 @@ class Lessons:
         """The melanoma that the image alone misses and the whole input finds, with the largest rise of its
         probability."""
         full, alone = self.cohort.full, self.cohort.image_alone
-        turned = (full.argmax(1) == MELANOMA) & (alone.argmax(1) != MELANOMA) & (self.labels == MELANOMA)
+        melanomas = self.everything_known & (self.labels == MELANOMA)
+        turned = (full.argmax(1) == MELANOMA) & (alone.argmax(1) != MELANOMA) & melanomas
         row = self.best((full - alone)[:, MELANOMA], turned)
         return None if row is None else self.turned_case(
             "rescued", "A case that metadata rescues", row,
@@ -276,12 +289,13 @@ class Lessons:
         """The melanoma that the image alone finds and the whole input misses, with the largest fall of its
         probability."""
         full, alone = self.cohort.full, self.cohort.image_alone
-        turned = (full.argmax(1) != MELANOMA) & (alone.argmax(1) == MELANOMA) & (self.labels == MELANOMA)
+        melanomas = self.everything_known & (self.labels == MELANOMA)
+        turned = (full.argmax(1) != MELANOMA) & (alone.argmax(1) == MELANOMA) & melanomas
         row = self.best((alone - full)[:, MELANOMA], turned)
         return None if row is None else self.turned_case(
             "ruined", "A case that metadata ruins", row,
             "The patient does not fit the picture that the collection gives of a melanoma patient, and so the evidence "
-            "in the photograph is talked down. What helps most patients can harm the unusual one.",
+            "in the photograph is talked down. What helps more often than it harms can still harm the unusual one.",
         )  # fmt: skip
 
     def turned_case(self, key: str, title: str, row: int, moral: str) -> Lesson:
@@ -297,11 +311,9 @@ class Lessons:
             expected = ("mel" == after != before) if key == "rescued" else ("mel" == before != after)
             return Reveal(
                 CODES.index(after),
-                (
-                    f"From the image alone: {said(answers['image alone'])}. With {record.describe()}: "
-                    f"{said(answers['with age, sex and site'])}. The lesion is in truth a melanoma.",
-                    moral,
-                ),
+                f"From the image alone: {said(answers['image alone'])}. With {record.describe()}: "
+                f"{said(answers['with age, sex and site'])}. The lesion is in truth a melanoma.",
+                (moral, self.how_often()),
                 answers,
                 expected,
             )
@@ -322,28 +334,39 @@ class Lessons:
             reveal,
         )
 
+    def how_often(self) -> str:
+        """How often the metadata turn an answer on the held-out photographs, one way and the other."""
+        full, alone = (p.argmax(1) == self.labels for p in (self.cohort.full, self.cohort.image_alone))
+        won, lost = full & ~alone, alone & ~full
+        return (
+            f"This is the clearest such melanoma. Over all {len(won):,} held-out photographs the metadata turn "
+            f"{percent(won.mean())} of the answers from wrong to right, and {percent(lost.mean())} from right to wrong."
+        )
+
     def what_the_table_gives_away(self) -> Lesson | None:
-        """No search: how well the metadata alone tell each diagnosis from the others on all held-out images."""
+        """No search: how well the metadata alone tell nevi from the rest on all held-out images."""
+        nevi = self.labels == NEVUS
+        if nevi.all() or not nevi.any():
+            return None
         options = ("About as well as tossing a coin (0.5)", "A little better (up to 0.7)", "Well (over 0.7)")
 
         def reveal() -> Reveal:
-            answers = self.held_out_answers(SUBSETS[METADATA_ALONE])
-            areas = {c: roc_auc_score(self.labels == k, answers[:, k]) for k, c in enumerate(CODES)}
-            area = areas["nv"]
-            best = max(areas, key=areas.get)
+            answers = self.held_out_answers(SUBSETS[METADATA_ALONE])[:, NEVUS]
+            area = float(roc_auc_score(nevi, answers))
+            rounds = self.cohort.weights[:AREA_ROUNDS]
+            low, high = interval(np.array([roc_auc_score(nevi, answers, sample_weight=w) for w in rounds]))
             face = (self.table.site == "face").to_numpy()
-            nevi = self.labels == NEVUS
             followed = (self.table.dx_type == "follow_up").to_numpy()
             return Reveal(
                 2 if area > 0.7 else int(area > 0.55),
+                f"Its area under the ROC curve for nevi is {area:.2f} (95 % interval {low:.2f} to {high:.2f}), without "
+                "seeing a single image.",
                 (
-                    f"Its area under the ROC curve for nevi is {area:.2f}, and {areas[best]:.2f} for "
-                    f"{in_text(best)}: without seeing a single image.",
                     "Part of that is biology. Part is how the collection was made: of all held-out photographs "
-                    f"{counted(nevi.mean())} show nevi, of those of the face only {counted(nevi[face].mean())}; and "
+                    f"{counted(nevi.mean())} show nevi, of those of the face {counted(nevi[face].mean())}; and "
                     f"{counted(followed[nevi].mean())} of the nevi, but {counted(followed[~nevi].mean())} of the rest, "
-                    "were confirmed by watching them over time, which is done in people with many moles. A model that "
-                    "learns such habits will be wrong elsewhere.",
+                    "were confirmed by watching them over time. A model that learns such habits will be wrong where "
+                    "they are others.",
                 ),
                 {},
                 area > 0.7,
@@ -354,7 +377,7 @@ class Lessons:
             "What the table alone gives away",
             (
                 "Take the photographs away and leave only age, sex and site. How well can the model still tell a nevus "
-                "from everything else, over all held-out patients? Area under the ROC curve: 0.5 is guessing, 1 is "
+                "from everything else, over all held-out photographs? Area under the ROC curve: 0.5 is guessing, 1 is "
                 "perfect.",
             ),
             (Setup("Open Cohort without the photographs", controls={"used": ["age", "sex", "site"]}, tab="cohort"),),
@@ -364,73 +387,81 @@ class Lessons:
         )
 
     def rare_disease(self) -> Lesson | None:
-        """No search: the alarm that finds 90 % of the held-out melanomas, taken to a place where melanoma is rare."""
+        """No search: the highest threshold, in whole percent, of an alarm that finds nine of ten held-out melanomas,
+        taken to a place where melanoma is rare."""
+        melanomas = self.labels == MELANOMA
+        if melanomas.all() or not melanomas.any():
+            return None
+        threshold = int(100 * np.quantile(self.cohort.full[melanomas, MELANOMA], 0.1))
         bounds = (0.5, 0.2, 0.05)
         options = ("About half or more", "20 to 50", "5 to 20", "Fewer than 5")
 
         def reveal() -> Reveal:
-            probabilities = self.cohort.full[self.labels == MELANOMA, MELANOMA]
-            alarm = self.cohort.alarm(float(np.quantile(probabilities, 0.1)))
+            alarm = self.cohort.alarm(threshold / 100)
             here, there = alarm.positive_predictive_value, replace(alarm, melanoma_share=RARE).positive_predictive_value
             return Reveal(
                 sum(there < bound for bound in bounds),
+                f"In this collection, where {percent(alarm.melanoma_share)} of the photographs show melanomas, "
+                f"{here * 100:.0f} of 100 alarms are true. The same alarm, with the same sensitivity "
+                f"({counted(alarm.sensitivity)}) and specificity ({counted(alarm.specificity)}), where one in "
+                f"{round(1 / RARE):,} is a melanoma: {there * 1000:.0f} of 1,000.",
                 (
-                    f"In this collection, where {percent(alarm.melanoma_share)} of the lesions are melanomas, "
-                    f"{here * 100:.0f} of 100 alarms are true. The same alarm, with the same sensitivity "
-                    f"({counted(alarm.sensitivity)}) and specificity ({counted(alarm.specificity)}), where one in "
-                    f"{round(1 / RARE):,} is a melanoma: {there * 1000:.0f} of 1,000.",
-                    "The alarm has not become worse. There are so many harmless lesions that even a small share of "
-                    "false alarms drowns the true ones. Move the share of melanomas in Metadata influence and watch.",
+                    "The alarm has not become worse. There are so many harmless lesions that the false alarms among "
+                    "them drown the true ones. Move the share of melanomas in Metadata influence and watch.",
                 ),
                 {},
                 there < 0.05 < here,
             )
 
+        place = {"threshold": threshold}
         return Lesson(
             "rare-disease",
             "A rare disease, and what a positive answer means",
             (
-                "An alarm rings when the probability of melanoma is high enough to find nine of ten melanomas. In this "
-                "collection melanoma is common, since doctors photographed what worried them.",
+                f"An alarm rings when the probability of melanoma is at least {threshold} %: low enough to find nine "
+                "of ten melanomas. In this collection melanomas are common: "
+                f"{percent(self.cohort.prevalence[MELANOMA])} of the photographs.",
                 f"Now take the same alarm to a place where one lesion in {round(1 / RARE):,} is a melanoma.",
             ),
             (
-                Setup("Melanoma as common as in this collection", controls={"prevalence": "dataset"}, tab="influence"),
+                Setup("As common as in this collection", controls={"prevalence": "dataset", **place}, tab="influence"),
                 Setup(
-                    f"One lesion in {round(1 / RARE):,} a melanoma",
-                    controls={"prevalence": "own", "share": 100 * RARE},
+                    f"One in {round(1 / RARE):,}", controls={"prevalence": "own", "share": 100 * RARE, **place},
                     tab="influence",
                 ),
             ),
             "Of 100 alarms there, how many are melanomas?",
             options,
             reveal,
-        )
+        )  # fmt: skip
 
     def class_weights(self) -> Lesson | None:
         """No search: the training lab, with balanced class weights and with none, on the three rarest diagnoses."""
+        try:
+            self.lab.folds(0)
+        except UserError:
+            return None
         rare = [CODES[k] for k in np.argsort(self.cohort.prevalence)[:3]]
         names = ", ".join(in_text(code) for code in rare)
         options = ("More of them are found", "About as many", "Fewer of them are found")
 
         def reveal() -> Reveal:
-            runs = [LabSettings(INPUTS, weighting, LAB_EPOCHS) for weighting in ("balanced", "none")]
-            found = self.lab.compare(*runs)
-            rows = [found[f"recall.{code}"] for code in rare]
-            change = float(np.mean([row.difference for row in rows]))
+            found = self.lab.compare(*(LabSettings(INPUTS, weighting) for weighting in ("balanced", "none")))
+            rows = {in_text(code): found[f"recall.{code}"] for code in rare}
+            rows["accuracy over all photographs"] = found["accuracy"]
             each = "; ".join(
-                f"{in_text(code)} {counted(row.first)} → {counted(row.second)}"
-                for code, row in zip(rare, rows, strict=True)
+                f"{name} {counted(row.first)} → {counted(row.second)} ({points(row.interval[0])} to "
+                f"{points(row.interval[1])} points)"
+                for name, row in rows.items()
             )
-            accuracy = found["accuracy"]
+            change = float(np.mean([found[f"recall.{code}"].difference for code in rare]))
             return Reveal(
                 2 if change < -0.02 else 1 if change < 0.02 else 0,
+                f"Found with balanced weights → with none, and the change's 95 % interval: {each}.",
                 (
-                    f"Of each rare diagnosis, found with balanced weights → with none: {each}. Accuracy over all "
-                    f"photographs: {counted(accuracy.first)} → {counted(accuracy.second)}.",
                     "Both were trained here, on the held-out embeddings, five heads each, scored on lesions they had "
                     "not seen. Without weights the common nevus wins the doubtful cases: good for accuracy, bad for "
-                    "whoever has the rare disease. Try it yourself in Training lab.",
+                    "whoever has the rare disease. Try it yourself in Training lab, with other seeds too.",
                 ),
                 {},
                 change < -0.02,
@@ -440,8 +471,9 @@ class Lessons:
             "class-weights",
             "What happens to rare classes without class weights",
             (
-                f"The three rarest diagnoses here are {names}. In training, class weights make a mistake on a rare "
-                "diagnosis cost as much, in sum, as one on the common nevus.",
+                f"The three rarest diagnoses here are {names}. In training, balanced class weights make all "
+                "photographs of a diagnosis together count as much as those of any other, so that one mistake on a "
+                "rare diagnosis costs many times one on the common nevus.",
                 "Train the head without these weights, and see what becomes of the rare diagnoses. (The answer trains "
                 "ten heads and takes some seconds.)",
             ),
@@ -479,6 +511,11 @@ def said(answer: dict[str, float]) -> str:
 def counted(share: float) -> str:
     """A share of photographs, 0 to 1, which may be none: "14 %"."""
     return f"{100 * share:.0f} %"
+
+
+def points(share: float) -> str:
+    """A difference of two shares in percentage points, with its sign."""
+    return f"{100 * share:+.0f}".replace("-", "−")
 
 
 def in_text(code: str) -> str:

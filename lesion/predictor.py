@@ -10,6 +10,7 @@ import io
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -220,6 +221,7 @@ class PhotographStore:
     def __init__(self, predictor: Predictor, capacity: int = 128):
         self.predictor, self.capacity = predictor, capacity
         self._photographs: OrderedDict[bytes, Photograph] = OrderedDict()
+        self._pending: dict[bytes, Future[Photograph]] = {}
         self._lock = threading.Lock()
 
     def get(self, path: str | Path) -> Photograph:
@@ -237,12 +239,29 @@ class PhotographStore:
             if key in self._photographs:
                 self._photographs.move_to_end(key)
                 return self._photographs[key]
+            pending = self._pending.get(key)
+            if pending is None:
+                ours = self._pending[key] = Future()
+        if pending is not None:  # a class opens the same photograph at once: one of them runs the backbone
+            return pending.result()
+        try:
+            photograph = self._read(key, content)
+        except BaseException as error:
+            ours.set_exception(error)
+            raise
+        else:
+            with self._lock:
+                self._photographs[key] = photograph
+                while len(self._photographs) > self.capacity:
+                    self._photographs.popitem(last=False)
+            ours.set_result(photograph)
+            return photograph
+        finally:
+            with self._lock:
+                del self._pending[key]
+
+    def _read(self, key: bytes, content: bytes) -> Photograph:
         image = read_image(content, "The file")
         shown = io.BytesIO()
         shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
-        photograph = Photograph(key, self.predictor.features(image), shown.getvalue())
-        with self._lock:
-            self._photographs[key] = photograph
-            while len(self._photographs) > self.capacity:
-                self._photographs.popitem(last=False)
-        return photograph
+        return Photograph(key, self.predictor.features(image), shown.getvalue())

@@ -247,7 +247,7 @@ def test_importances():
 @pytest.mark.parametrize("point", [(0.75, 0.86), (0.0, 1.0), (1.0, 0.0)])
 def test_roc_marks_the_threshold(point):
     steps = np.linspace(0, 1, 3000)
-    curve = np.column_stack([1 - steps, steps**0.2, steps])
+    curve = np.column_stack([steps**0.2, steps])
     alarm = Alarm(point[0], (point[0], point[0]), point[1], (point[1], point[1]), 0.1, curve)
     root = parsed(charts.roc(alarm, 0.2))
     check_labels(root)

@@ -1,17 +1,20 @@
-"""The claim of each lesson, on the bundled checkpoint; and that nothing in a lesson is written in."""
+"""The claim of each lesson, on the bundled checkpoint, and its right option against figures of another making."""
 
 import re
 
 import numpy as np
 import pytest
+from sklearn.metrics import recall_score, roc_auc_score
 
 from conftest import BUNDLED
+from lesion.calibration import SUBSETS
 from lesion.cohort import Cohort
-from lesion.diagnoses import CODES
+from lesion.diagnoses import BY_CODE, CODES
 from lesion.errors import UserError
 from lesion.images import read_image
-from lesion.lab import Lab
+from lesion.lab import Lab, LabSettings
 from lesion.lessons import Lessons, top
+from lesion.metadata import INPUTS
 from lesion.photographs import HeldOutPhotographs
 from lesion.predictor import load_predictor
 
@@ -33,7 +36,8 @@ def test_the_lessons_claim_holds(lessons, key):
     reveal = lesson.reveal()
     assert reveal.holds
     assert 0 <= reveal.correct < len(lesson.options) >= 2
-    assert re.search(r"\d", " ".join(reveal.text)), "it names figures"
+    assert re.search(r"\d", reveal.text), "it names figures"
+    assert reveal.moral
 
 
 def test_what_is_shown_is_what_the_app_answers(lessons):
@@ -44,6 +48,42 @@ def test_what_is_shown_is_what_the_app_answers(lessons):
         for setup, shown in zip(lesson.setups, lesson.reveal().answers.values(), strict=True):
             answer = lessons.predictor.predict(photograph, setup.metadata).probabilities
             assert shown == pytest.approx(answer, abs=1e-5), (key, setup.label)
+
+
+def test_the_right_option_follows_from_the_figures(lessons):
+    names = {code: BY_CODE[code].name for code in CODES}
+    chosen = {key: (lesson := lessons.get(key)).options[lesson.reveal().correct] for key in KEYS}
+    for key in ("rescued", "ruined"):
+        assert chosen[key] == names[top(list(lessons.get(key).reveal().answers.values())[1])]
+    old, young = (top(a) for a in lessons.get("no-photograph").reveal().answers.values())
+    assert old != young and chosen["no-photograph"].startswith("No")
+    assert top(lessons.get("two-ages").reveal().answers["at 75"]) != "nv"
+    assert chosen["two-ages"] == "Another diagnosis comes first"
+    assert chosen["face-and-back"] == "Yes"
+
+    positive, answers = lessons.labels == 0, lessons.cohort.full[:, 0]
+    threshold = lessons.get("rare-disease").setups[0].controls["threshold"] / 100
+    found, false = (answers[positive] >= threshold).mean(), (answers[~positive] >= threshold).mean()
+    assert found >= 0.9 > (answers[positive] >= threshold + 0.01).mean()
+    assert found * 0.001 / (found * 0.001 + false * 0.999) < 0.05 and chosen["rare-disease"] == "Fewer than 5"
+
+    area = roc_auc_score(lessons.labels == 1, lessons.held_out_answers(SUBSETS[14])[:, 1])
+    assert area > 0.7 and chosen["table-alone"].startswith("Well")
+    recalls = [
+        recall_score(lessons.labels, lessons.lab.result(LabSettings(INPUTS, w)).decisions, average=None)[[3, 5, 6]]
+        for w in ("balanced", "none")
+    ]
+    assert recalls[1].mean() < recalls[0].mean() - 0.02 and chosen["class-weights"].startswith("Fewer")
+
+
+def test_a_checkpoint_without_melanomas_has_no_lesson_about_them(lessons):
+    class Without(Lessons):
+        def __init__(self):
+            super().__init__(lessons.cohort, lessons.photographs, lessons.lab)
+            self.labels = np.where(self.labels == 0, 1, self.labels)
+
+    keys = [lesson.key for lesson in Without().all]
+    assert not {"rescued", "ruined", "rare-disease"} & set(keys) and "two-ages" in keys
 
 
 def test_rescued_and_ruined_are_confirmed_melanomas_on_either_side(lessons):

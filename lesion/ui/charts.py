@@ -41,6 +41,7 @@ SMALLEST_RANGE = {"probability": 0.01, "log-odds": 1.0}
 GAP = 19
 """Distance of two labels that stand above each other, SVG units."""
 MOST_POINTS = 200
+MARKS = "▲ and ▼ stand where the interval leaves it out."
 
 STYLE = f"""
 .chart {{ max-width: 680px; margin: 0 auto; font-size: 1rem; line-height: 1.35; }}
@@ -321,12 +322,13 @@ def site_table(table: pd.DataFrame, code: str, site: str, sex: str) -> str:
     )
 
 
-def differences(figures: dict[str, Difference], first: str, second: str) -> str:
+def differences(figures: dict[str, Difference], first: str, second: str, note: str = "") -> str:
     """Figures of two models with their difference, in numbers and as a forest plot.
 
     Args:
         figures: shares of 1, by the names of `lesion.evaluation.compare_decisions`.
         first, second: what the models are called.
+        note: what else the intervals' reader must know; with it, no difference is called higher or lower.
     """
     ends = [end for figure in figures.values() for end in (*figure.interval, figure.difference) if not math.isnan(end)]
     axis = spanning(ends)
@@ -340,7 +342,7 @@ def differences(figures: dict[str, Difference], first: str, second: str) -> str:
             continue
         low, high = figure.interval
         mark = "▲ higher" if low > 0 else "▼ lower" if high < 0 else ""
-        verdict = f'<b class="value">{mark}</b>' if mark else "no clear difference"
+        verdict = "" if note else f'<b class="value">{mark}</b>' if mark else "no clear difference"
         says = f"{signed(100 * figure.difference, 1)} ({number(100 * low, 1)} to {number(100 * high, 1)})"
         body.append(
             f'{head}<td class="value">{number(100 * figure.first, 1)}</td>'
@@ -355,7 +357,7 @@ def differences(figures: dict[str, Difference], first: str, second: str) -> str:
         + "".join(f'<th scope="col" class="model">{html.escape(name)} (%)</th>' for name in (first, second))
         + '<th scope="col">difference in percentage points '
         f"(95 % interval)</th></tr></thead><tbody>{''.join(body)}</tbody></table><p>Dot: the difference; line: its "
-        "95 % interval; upright line: no difference. ▲ and ▼ stand where the interval leaves it out.</p></div>"
+        f"95 % interval; upright line: no difference. {html.escape(note) or MARKS}</p></div>"
     )
 
 
@@ -429,7 +431,7 @@ def roc(alarm: Alarm, threshold: float) -> str:
     shares = {share: f"{100 * share:.0f} %" for share in x.ticks()}
     parts = [frame(x, y, shares, shares, "false alarms among the others (1 − specificity)", "melanomas found")]
     kept = [(0.0, 0.0)]
-    for _, found, false in alarm.curve.tolist():
+    for found, false in alarm.curve.tolist():
         # A rising curve is 2 long at most along the axes, which bounds how many points keep this distance.
         if found + false - sum(kept[-1]) >= 2 / (MOST_POINTS - 2):
             kept.append((false, found))

@@ -5,7 +5,7 @@ from functools import lru_cache
 import gradio as gr
 import numpy as np
 
-from lesion.cohort import AGE_BANDS, ANY, PARTS, Cohort, Subgroup
+from lesion.cohort import AGE_BANDS, ANY, PARTS, Cohort, Subgroup, check_rule
 from lesion.diagnoses import CODES, DIAGNOSES
 from lesion.errors import UserError
 from lesion.evaluation import Difference
@@ -32,6 +32,7 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
 
     def show(used: list, shuffled: list, sex: str, age_band: str, site: str, diagnosis: str, part: str, rule: str):
         try:
+            check_rule(rule)
             subgroup = Subgroup(sex, age_band, site, diagnosis, part)
             found = compare(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
         except UserError as error:
@@ -50,11 +51,13 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
 
     def show_importance(sex: str, age_band: str, site: str, diagnosis: str, part: str, rule: str) -> str:
         try:
+            check_rule(rule)
             return charts.importances(importance(Subgroup(sex, age_band, site, diagnosis, part), rule))
         except UserError as error:
             return views.problem(str(error))
 
     def cohort_numbers(used, shuffled, sex, age_band, site, diagnosis, part, rule) -> dict:
+        check_rule(rule)  # before it becomes part of a key
         subgroup = Subgroup(sex, age_band, site, diagnosis, part)
         found = compare(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
         return {
@@ -69,6 +72,7 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
         }
 
     def importance_numbers(sex, age_band, site, diagnosis, part, rule) -> dict:
+        check_rule(rule)
         return importance(Subgroup(sex, age_band, site, diagnosis, part), rule)
 
     gr.HTML(
@@ -79,11 +83,11 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
             "test part alone is the stricter judge.",
         )
     )
-    with gr.Row(elem_classes="controls"):
+    with gr.Row():
         used = gr.CheckboxGroup(list(INPUTS), value=["image"], label="The chosen model may use", elem_id="used")
         shuffled = gr.CheckboxGroup(list(INPUTS), label="Shuffled among the lesions", elem_id="shuffled")
         rule = gr.Radio(RULE_CHOICES, value="dataset", label="Decide as if diagnoses were", elem_id="rule")
-    with gr.Row(elem_classes="controls"):
+    with gr.Row():
         sex = gr.Dropdown([ANY, *SEXES, UNKNOWN], value=ANY, label="Only sex", elem_id="only-sex", min_width=120)
         bands = [ANY, *AGE_BANDS, UNKNOWN]
         age_band = gr.Dropdown(bands, value=ANY, label="Only age", elem_id="only-age", min_width=120)
@@ -105,7 +109,9 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
     confusions = gr.HTML(elem_id="confusions")
     gr.HTML(
         views.section(
-            "Cases that changed", "One photograph a lesion, the largest change first. Click one to open it in Answer."
+            "Cases that changed",
+            "One photograph a lesion, the largest change first. Click one to open it in Answer, where diagnoses are as "
+            "common as in the data set.",
         )
     )
     with gr.Row(equal_height=False):

@@ -1,6 +1,7 @@
 """The tab "Metadata influence": what age, sex and site did to the answer."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -56,6 +57,15 @@ class InfluenceTab(NamedTuple):
     body_map: gr.HTML
 
 
+def parse_threshold(percentage: object) -> float:
+    """The alarm's threshold, 0 to 1.
+
+    Raises:
+        UserError: no percentage.
+    """
+    return parse_number("Threshold", percentage, 0, 100, "%") / 100
+
+
 def build(
     inputs: Inputs, store: PhotographStore, cohort: Cohort, truth_of: Callable[[bytes], str | None]
 ) -> InfluenceTab:
@@ -80,11 +90,15 @@ def build(
     ) -> tuple[str, ...]:
         influence, code = explain(photograph, metadata, target, choice, share)
         answers = influence.three_answers
-        prevalences = {c: parse_prevalence(c, share, training) for c in PREVALENCES}
+        prevalences = {}
+        for c in PREVALENCES:
+            with suppress(UserError):  # a share still being typed is no reason to hide an answer that does not use it
+                prevalences[c] = parse_prevalence(c, share, training)
         found = influence.at_prevalences(prevalences, "mel")
         rows = [
             (words, (training if prevalences[c] is None else prevalences[c])[CODES.index("mel")], found[c])
             for words, c in PREVALENCE_CHOICES
+            if c in prevalences
         ]
         return (
             views.change(change_in_words(answers["image alone"], answers["both"], metadata)),
@@ -94,16 +108,16 @@ def build(
             body.body_map(influence.by_site(code), code, metadata.site),
             charts.site_table(influence.by_site_and_sex(code), code, metadata.site or UNKNOWN, metadata.sex or UNKNOWN),
             views.change(smallest_change_in_words(influence.smallest_change, metadata)),
-            views.alarm_here(found["dataset"], threshold / 100) + views.by_prevalence(rows),
+            views.alarm_here(found["dataset"], parse_threshold(threshold)) + views.by_prevalence(rows),
         )
 
     def show_alarm(choice: str, share: float, threshold: float) -> tuple[str, str]:
         try:
-            prevalence = parse_prevalence(choice, share, training)
+            prevalence, at = parse_prevalence(choice, share, training), parse_threshold(threshold)
         except UserError as error:
             return views.problem(str(error)), ""
-        alarm = cohort.alarm(threshold / 100, prevalence)
-        return views.alarm(alarm, prevalence_in_words(prevalence)), charts.roc(alarm, threshold / 100)
+        alarm = cohort.alarm(at, prevalence)
+        return views.alarm(alarm, prevalence_in_words(prevalence)), charts.roc(alarm, at)
 
     def case(image: str | None, age: str, sex: str, site: str) -> tuple[Photograph, Metadata]:
         if image is None:
@@ -123,13 +137,13 @@ def build(
         figure = handout(influence, read_image(image), heat, code, truth_of(photograph.key))
         return save_bytes_to_cache(render(figure, kind), f"handout.{kind}", inputs.photo.GRADIO_CACHE)
 
-    with gr.Row(elem_classes="controls"):
+    with gr.Row():
         prevalence = gr.Radio(
             PREVALENCE_CHOICES, value="dataset", label="How common the diagnoses are, in this tab", min_width=300,
             elem_id="prevalence",
         )  # fmt: skip
         share = gr.Slider(
-            0.1, 50, 2, step=0.1, label="Melanomas among all lesions photographed (%)", elem_id="share", min_width=220,
+            0.1, 50, 2, step=0.1, label="Melanomas among all photographs (%)", elem_id="share", min_width=220,
             interactive=True,
         )  # fmt: skip
     change = gr.HTML(views.placeholder(views.WELCOME), elem_id="largest-change")
@@ -174,8 +188,8 @@ def build(
             "Raising the alarm",
             "An alarm rings where the probability of melanoma, as in the data set, is at least the threshold. It rings "
             "for the same photographs wherever it is used; what an alarm means there is another matter. Counted on the "
-            f"{len(cohort.table):,} photographs that the backbone never trained on, with age, sex and site; intervals "
-            "by resampling lesions.",
+            f"{len(cohort.table):,} photographs that the backbone never trained on (a third of them served to choose "
+            "the epoch and to calibrate), with age, sex and site; intervals by resampling lesions.",
         )
     )
     with gr.Row(equal_height=False):
@@ -255,8 +269,7 @@ def build(
         }  # fmt: skip
 
     def melanoma_alarm(prevalence, melanoma_share, threshold) -> dict:
-        value = parse_number("Threshold", threshold, 0, 100, "%") / 100
-        found = cohort.alarm(value, parse_prevalence(prevalence, melanoma_share, training))
+        found = cohort.alarm(parse_threshold(threshold), parse_prevalence(prevalence, melanoma_share, training))
         return {
             "sensitivity": found.sensitivity, "sensitivity interval": found.sensitivity_interval,
             "specificity": found.specificity, "specificity interval": found.specificity_interval,

@@ -1,5 +1,6 @@
 """The left column: photograph, age, sex, site and the diagnosis to explain, for the tabs that answer about them."""
 
+import time
 from dataclasses import dataclass
 
 import gradio as gr
@@ -77,3 +78,8 @@ def values_of(metadata: Metadata) -> tuple[str, str, str]:
     """A record as the three dropdowns show it."""
     age = UNKNOWN if metadata.age is None else f"{metadata.age:g}"
     return age, metadata.sex or UNKNOWN, metadata.site or UNKNOWN
+
+
+def now() -> int:
+    """A value that the page has not had yet: a change of it asks for a new answer."""
+    return time.monotonic_ns()

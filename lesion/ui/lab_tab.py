@@ -16,6 +16,10 @@ from lesion.ui.api import as_given, endpoint
 WEIGHTING_CHOICES = list(zip(("none", "square root", "balanced"), WEIGHTINGS, strict=True))
 LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01]
 RUNS = ("A", "B")
+LUCK = (
+    "The intervals cover the choice of lesions, not the luck of a training: train the same settings with two seeds "
+    "first, and see how far apart they come out."
+)
 
 
 def build(lab: Lab) -> gr.Radio:
@@ -54,7 +58,7 @@ def build(lab: Lab) -> gr.Radio:
         if len(runs) < 2:
             return matrices
         found = lab.compare(*(run.settings for run in runs.values()))
-        return charts.differences(found, "run A", "run B") + matrices
+        return charts.differences(found, "run A", "run B", LUCK) + matrices
 
     def train_numbers(inputs, weighting, epochs, learning_rate, seed) -> Iterator[dict]:
         settings, history = LabSettings(inputs, weighting, epochs, learning_rate, seed), []
@@ -75,15 +79,15 @@ def build(lab: Lab) -> gr.Radio:
     gr.HTML(
         views.section(
             "Train the head in front of the class",
-            f"On the embeddings of {len(lab.labels):,} photographs that the backbone never saw, in five-fold "
+            f"On the embeddings of {len(lab.labels):,} photographs that the backbone never trained on, in five-fold "
             "cross-validation by lesion: every photograph is judged by a head that was not trained on its lesion. The "
             "model answers with the diagnosis of its largest output. Nothing is written over the bundled model.",
         )
     )
-    with gr.Row(elem_classes="controls"):
+    with gr.Row():
         used = gr.CheckboxGroup(list(INPUTS), value=list(INPUTS), label="Inputs", elem_id="lab-inputs")
         weighting = gr.Radio(WEIGHTING_CHOICES, value="balanced", label="Class weights", elem_id="lab-weighting")
-    with gr.Row(elem_classes="controls"):
+    with gr.Row():
         epochs = gr.Slider(1, 60, 20, step=1, label="Epochs", elem_id="lab-epochs", min_width=160)
         rate = gr.Dropdown(LEARNING_RATES, value=0.001, label="Learning rate", elem_id="lab-rate", min_width=120)
         seed = gr.Number(0, label="Seed", precision=0, elem_id="lab-seed", min_width=100)

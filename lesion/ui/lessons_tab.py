@@ -8,7 +8,8 @@ from gradio.events import Dependency
 
 from lesion.lessons import Lesson, Lessons
 from lesion.ui import charts, views
-from lesion.ui.api import as_given, endpoint
+from lesion.ui.api import as_given, endpoint, in_sentences
+from lesion.ui.inputs import now as changed_now
 from lesion.ui.inputs import values_of
 
 MOST_SETUPS = 2
@@ -16,7 +17,12 @@ LOOK, GUESS, SEE = range(3)
 
 
 def build(
-    lessons: Lessons, open_photograph: Callable, record: list, controls: dict[str, Component], tabs: gr.Tabs
+    lessons: Lessons,
+    open_photograph: Callable,
+    record: list,
+    controls: dict[str, Component],
+    tabs: gr.Tabs,
+    chosen: gr.State,
 ) -> list[Dependency]:
     """Builds the tab inside the current gr.Tab.
 
@@ -26,9 +32,10 @@ def build(
         record: photograph, age, sex and site of the left column.
         controls: those of other tabs that lessons set, by the names of `lesion.lessons.Setup`.
         tabs: of the page.
+        chosen: whose change shows the views anew.
 
     Returns:
-        The events that set inputs; the views are to be shown anew after each.
+        The events that set inputs.
     """
 
     def show(key: str) -> tuple:
@@ -50,14 +57,16 @@ def build(
     def revealed(lesson: Lesson, guess: str | None) -> str:
         found = lesson.reveal()
         picture = charts.side_by_side(found.answers) if found.answers else ""
-        return views.reveal(lesson.options[found.correct], guess, found.text) + picture
+        texts = [found.text, *(found.moral if found.holds else ())]
+        return views.reveal(lesson.question, lesson.options[found.correct], guess, texts) + picture
 
     def numbers(key: str) -> dict:
         lesson = lessons.get(key)
         found = lesson.reveal()
         return {
             "title": lesson.title, "story": lesson.story, "question": lesson.question, "options": lesson.options,
-            "correct": lesson.options[found.correct], "text": found.text, "answers": found.answers,
+            "correct": lesson.options[found.correct], "text": found.text, "moral": found.moral,
+            "answers": found.answers,
         }  # fmt: skip
 
     choices = [(lesson.title, lesson.key) for lesson in lessons.all]
@@ -85,10 +94,10 @@ def build(
     picker.preprocess = guess.preprocess = as_given
     private = {"api_visibility": "private"}
     picker.input(
-        show, picker, [story, *buttons, question, guess, seen, steps], show_progress="hidden", **private
+        in_sentences(show), picker, [story, *buttons, question, guess, seen, steps], show_progress="hidden", **private
     )  # fmt: skip
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
-    to_see.click(reveal, [picker, guess], [steps, seen], show_progress="minimal", **private)
+    to_see.click(in_sentences(reveal), [picker, guess], [steps, seen], show_progress="minimal", **private)
     events = []
     for index, button in enumerate(buttons):
 
@@ -100,10 +109,14 @@ def build(
                 open_photograph(setup.image_id) if setup.image_id else now[0],
                 *(now[1:4] if setup.metadata is None else values_of(setup.metadata)),
                 *(setup.controls.get(name, value) for name, value in zip(controls, now[4:], strict=True)),
+                changed_now(),
             )
 
         given = [*record, *controls.values()]
-        events.append(button.click(set_inputs, [picker, *given], [tabs, *given], show_progress="hidden", **private))
+        outputs = [tabs, *given, chosen]
+        events.append(
+            button.click(in_sentences(set_inputs), [picker, *given], outputs, show_progress="hidden", **private)
+        )
 
     endpoint(
         "lesson", numbers, [picker], gr.JSON(label="Answer", visible=False),

@@ -39,7 +39,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
     def truth_of(key: bytes) -> str | None:
         """The confirmed diagnosis, a code, where the photograph is one of the held-out ones."""
         image_id = photographs.image_id_of(key)
-        return truths.get(key) if image_id is None else CODES[cohort.labels[rows[image_id]]]
+        return CODES[cohort.labels[rows[image_id]]] if image_id in rows else truths.get(key)
 
     with gr.Blocks(title="Skin lesions: image and metadata", analytics_enabled=False, delete_cache=(600, 2400)) as page:
         gr.HTML(
@@ -49,6 +49,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
+                chosen = gr.State(0)  # when a handler last set photograph, age, sex or site
 
             def open_photograph(image_id: str) -> str:
                 """A file for the photograph component."""
@@ -78,28 +79,31 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                         return tuple(empty)
 
                 asked, outputs = [*given.all, *influence.controls], [*answer, *influence.outputs]
-                refresh = {
-                    "fn": show, "inputs": asked, "outputs": outputs, "api_visibility": "private",
-                    "show_progress": "minimal",
-                }  # fmt: skip
                 # The lessons set controls of the tabs behind them, so these are built first.
                 tab_lessons = gr.Tab("Lessons", id="lessons")
                 with gr.Tab("Cohort", id="cohort") as tab_cohort:
                     used, cases = cohort_tab.build(cohort, photographs, tab_cohort)
                 with gr.Tab("Training lab", id="lab") as tab_lab:
                     weighting = lab_tab.build(lab)
-                prevalence, share, _, _ = influence.controls
+                prevalence, share, _, threshold = influence.controls
                 with tab_lessons:
-                    controls = {"prevalence": prevalence, "share": share, "used": used, "weighting": weighting}
-                    settings = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs)
+                    controls = {
+                        "prevalence": prevalence, "share": share, "threshold": threshold, "used": used,
+                        "weighting": weighting,
+                    }  # fmt: skip
+                    settings = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
                 for event in settings:
-                    event.then(**refresh).then(None, None, None, js=SHOW_ALARM, api_visibility="private")
+                    event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
         gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
 
-        changed = [given.photo.upload, given.photo.clear, given.photo.input]
+        # One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one
+        # in the end, so that an answer never stands beside another photograph.
+        changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
         changed += [component.input for component in given.all[1:]]
         changed += [control.change for control in influence.controls]  # lessons set them too
-        gr.on(changed, trigger_mode="always_last", **refresh)
+        gr.on(
+            changed, show, asked, outputs, api_visibility="private", show_progress="minimal", trigger_mode="always_last"
+        )
 
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
         for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab):
@@ -111,25 +115,25 @@ def build_page(predictor: Predictor) -> gr.Blocks:
 
         def choose_example(event: gr.EventData) -> tuple:
             example = examples[event.index]
-            return str(example.path), *inputs.values_of(example.metadata)
+            return str(example.path), *inputs.values_of(example.metadata), inputs.now()
 
-        strip.click(choose_example, None, given.record, **quiet).then(**refresh)
+        strip.click(choose_example, None, [*given.record, chosen], **quiet)
 
         def choose_case(event: gr.EventData) -> tuple:
             record = cohort.records[rows[event.image]]
-            return gr.Tabs(selected="answer"), open_photograph(event.image), *inputs.values_of(record)
+            return gr.Tabs(selected="answer"), open_photograph(event.image), *inputs.values_of(record), inputs.now()
 
         for component in cases:
-            component.click(choose_case, None, [tabs, *given.record], **quiet).then(**refresh).then(
+            component.click(choose_case, None, [tabs, *given.record, chosen], **quiet).then(
                 None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
             )
 
-        def choose_age(event: gr.EventData) -> str:
-            return f"{event.age:g}"
+        def choose_age(event: gr.EventData) -> tuple[str, int]:
+            return f"{event.age:g}", inputs.now()
 
-        def choose_site(event: gr.EventData) -> str:
-            return event.site
+        def choose_site(event: gr.EventData) -> tuple[str, int]:
+            return event.site, inputs.now()
 
-        influence.age_curve.click(choose_age, None, given.age, **quiet).then(**refresh)
-        influence.body_map.click(choose_site, None, given.site, **quiet).then(**refresh)
+        influence.age_curve.click(choose_age, None, [given.age, chosen], **quiet)
+        influence.body_map.click(choose_site, None, [given.site, chosen], **quiet)
     return page

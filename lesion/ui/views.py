@@ -212,10 +212,10 @@ def by_prevalence(rows: Sequence[tuple[str, float, float]]) -> str:
     )
 
 
-def in_hundred(share: float) -> str:
-    """A share as people count: "41 of 100", "3 of 1,000"."""
+def in_hundred(share: float, none: str) -> str:
+    """A share as people count: "41 of 100", "3 of 1,000"; `none` where there is nothing to share."""
     if np.isnan(share):
-        return "none"
+        return none
     return f"{share * 100:.0f} of 100" if share >= 0.1 else f"{share * 1000:.0f} of 1,000"
 
 
@@ -228,14 +228,18 @@ def alarm(alarm: Alarm, prevalence: str) -> str:
     """
 
     def rate(value: float, interval: tuple[float, float]) -> str:
+        if np.isnan(value):
+            return "no such photograph"
         return f"<b>{value:.0%}</b> ({interval[0]:.0%} to {interval[1]:.0%})"
 
+    true = in_hundred(alarm.positive_predictive_value, "no alarm rings")
+    missed = in_hundred(alarm.missed, "every alarm rings")
     return (
         f'<div class="alarm" aria-live="polite"><dl>'
         f"<dt>Melanomas found (sensitivity)</dt><dd>{rate(alarm.sensitivity, alarm.sensitivity_interval)}</dd>"
         f"<dt>Others left in peace (specificity)</dt><dd>{rate(alarm.specificity, alarm.specificity_interval)}</dd>"
-        f"<dt>Of the alarms, truly melanomas</dt><dd><b>{in_hundred(alarm.positive_predictive_value)}</b></dd>"
-        f"<dt>Of those without alarm, melanomas all the same</dt><dd><b>{in_hundred(alarm.missed)}</b></dd></dl>"
+        f"<dt>Of the alarms, truly melanomas</dt><dd><b>{true}</b></dd>"
+        f"<dt>Of those without alarm, melanomas all the same</dt><dd><b>{missed}</b></dd></dl>"
         f"<p>The last two depend on how common melanoma is: here {percent(alarm.melanoma_share)}. "
         f"{html.escape(prevalence)}</p></div>"
     )
@@ -315,12 +319,14 @@ def question(text: str) -> str:
     return f'<div class="lesson"><h2>{html.escape(text)}</h2></div>'
 
 
-def reveal(correct: str, guess: str | None, texts: Sequence[str]) -> str:
+def reveal(question: str, correct: str, guess: str | None, texts: Sequence[str]) -> str:
     """A lesson's answer, and how the guess did."""
-    verdict = "" if guess is None else "You guessed right. " if guess == correct else f"You guessed: {guess}. "
+    verdict = ""
+    if guess is not None:
+        verdict = "You guessed right." if guess == correct else f"You guessed: {guess}. Not so."
     return (
-        f'<div class="lesson" aria-live="polite"><h2>{html.escape(correct)}</h2>'
-        f"<p><b>{html.escape(verdict)}</b></p>{paragraphs(texts)}</div>"
+        f'<div class="lesson" aria-live="polite"><h2>{html.escape(question)}</h2>'
+        f"<p><b>{html.escape(correct)}.</b> {html.escape(verdict)}</p>{paragraphs(texts)}</div>"
     )
 
 
