@@ -51,6 +51,12 @@ def class_weights(labels: np.ndarray, weighting: str) -> np.ndarray:
     return weights / weights[labels].mean()
 
 
+def reweight(probabilities: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Probabilities where the diagnoses are as common as `after` instead of `before`, float (..., 7); see above."""
+    weighted = probabilities * (after / before)
+    return weighted / weighted.sum(-1, keepdims=True)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What turns logits into probabilities.

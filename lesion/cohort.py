@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from lesion.calibration import IMAGE_ALONE, SUBSETS
+from lesion.calibration import EVERYTHING, IMAGE_ALONE, SUBSETS, UNIFORM, reweight
 from lesion.diagnoses import CODES
 from lesion.errors import UserError, shown
 from lesion.evaluation import (
@@ -206,8 +206,8 @@ class Cohort:
 
     def __init__(self, predictor: Predictor, rounds: int = 1000, seed: int = 0):
         self.predictor, self.rounds, self.seed = predictor, rounds, seed
-        held_out = predictor.checkpoint.held_out()
-        self.table, self.embeddings = held_out.table, held_out.embeddings
+        self.held_out = predictor.checkpoint.held_out()
+        self.table, self.embeddings = self.held_out.table, self.held_out.embeddings
         self.labels = self.table.label.to_numpy()
         self.lesions = pd.factorize(self.table.lesion_id)[0]
         self.records = records_of(self.table)
@@ -232,7 +232,7 @@ class Cohort:
     def answers(
         self,
         rows: np.ndarray,
-        present: np.ndarray = SUBSETS[-1],
+        present: np.ndarray = SUBSETS[EVERYTHING],
         shuffled: Sequence[str] = (),
         generator: np.random.Generator | None = None,
     ) -> np.ndarray:
@@ -281,13 +281,12 @@ class Cohort:
         check_rule(rule)
         rows = (subgroup or Subgroup()).rows(self.table)
         present = np.array([name in inputs for name in INPUTS])
-        chosen = self.answers(
-            rows, present, [n for n in shuffled if n in inputs], np.random.default_rng(self.seed)
-        )  # fmt: skip
+        shuffled = [name for name in shuffled if name in inputs]
+        chosen = self.answers(rows, present, shuffled, np.random.default_rng(self.seed))
         full, labels, weights = self.full[rows], self.labels[rows], self.weights[:, rows]
         decisions = {name: decide(p, self.prevalence, rule) for name, p in (("full", full), ("chosen", chosen))}
         if rule == "uniform":
-            full, chosen = (p / self.prevalence / (p / self.prevalence).sum(1, keepdims=True) for p in (full, chosen))
+            full, chosen = (reweight(p, self.prevalence, UNIFORM) for p in (full, chosen))
         right = {name: d == labels for name, d in decisions.items()}
         return Comparison(
             len(rows),

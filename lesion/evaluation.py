@@ -18,7 +18,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from lesion.calibration import UNIFORM
+from lesion.calibration import UNIFORM, reweight
 from lesion.diagnoses import CODES
 
 RULES = {"dataset": "data-set prevalence", "uniform": "equal prevalence"}
@@ -38,7 +38,7 @@ def decide(probabilities: np.ndarray, prevalence: np.ndarray, rule: str) -> np.n
     Returns:
         int (N,).
     """
-    return (probabilities if rule == "dataset" else probabilities * UNIFORM / prevalence).argmax(1)
+    return (probabilities if rule == "dataset" else reweight(probabilities, prevalence, UNIFORM)).argmax(1)
 
 
 def decision_metrics(labels: np.ndarray, decisions: np.ndarray) -> dict[str, float]:

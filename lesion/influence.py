@@ -20,7 +20,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from lesion.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS, UNIFORM
+from lesion.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS, UNIFORM, reweight
 from lesion.diagnoses import BY_CODE, CODES, check_code
 from lesion.errors import UserError, parse_number, shown
 from lesion.explain import percent
@@ -190,11 +190,12 @@ class Influence:
             UserError: an unknown diagnosis.
         """
         check_code(code)
-        answers = {
-            n: self.predictor.probabilities(self.features, [self.metadata], prevalence=p)[0]
-            for n, p in prevalences.items()
+        training = self.predictor.config.calibration.prevalence
+        own, index = training if self.prevalence is None else self.prevalence, CODES.index(code)
+        return {
+            name: float(reweight(self.subsets[EVERYTHING], own, training if p is None else p)[index])
+            for name, p in prevalences.items()
         }
-        return {name: float(row[CODES.index(code)]) for name, row in answers.items()}
 
     @property
     def age_curve(self) -> np.ndarray:

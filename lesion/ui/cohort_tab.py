@@ -5,7 +5,7 @@ from functools import lru_cache
 import gradio as gr
 import numpy as np
 
-from lesion.cohort import AGE_BANDS, ANY, PARTS, Cohort, Subgroup, check_rule
+from lesion.cohort import AGE_BANDS, ANY, PARTS, Cohort, Comparison, Subgroup, check_rule
 from lesion.diagnoses import CODES, DIAGNOSES
 from lesion.errors import UserError
 from lesion.evaluation import Difference
@@ -30,11 +30,18 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
     """
     compare, importance = lru_cache(256)(cohort.compare), lru_cache(256)(cohort.importance)
 
-    def show(used: list, shuffled: list, sex: str, age_band: str, site: str, diagnosis: str, part: str, rule: str):
+    def compared(used, shuffled, sex, age_band, site, diagnosis, part, rule) -> Comparison:
+        check_rule(rule)  # before it becomes part of a key
+        subgroup = Subgroup(sex, age_band, site, diagnosis, part)
+        return compare(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
+
+    def importance_numbers(sex, age_band, site, diagnosis, part, rule) -> dict:
+        check_rule(rule)
+        return importance(Subgroup(sex, age_band, site, diagnosis, part), rule)
+
+    def show(used: list, shuffled: list, *others: str) -> tuple[str, ...]:
         try:
-            check_rule(rule)
-            subgroup = Subgroup(sex, age_band, site, diagnosis, part)
-            found = compare(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
+            found = compared(used, shuffled, *others)
         except UserError as error:
             return views.problem(str(error)), "", "", "", ""
         chosen = in_words(used, shuffled)
@@ -49,17 +56,14 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
             views.cases(found.ruined, photographs, f"Right with {chosen}, wrong with everything"),
         )
 
-    def show_importance(sex: str, age_band: str, site: str, diagnosis: str, part: str, rule: str) -> str:
+    def show_importance(*subgroup_and_rule: str) -> str:
         try:
-            check_rule(rule)
-            return charts.importances(importance(Subgroup(sex, age_band, site, diagnosis, part), rule))
+            return charts.importances(importance_numbers(*subgroup_and_rule))
         except UserError as error:
             return views.problem(str(error))
 
     def cohort_numbers(used, shuffled, sex, age_band, site, diagnosis, part, rule) -> dict:
-        check_rule(rule)  # before it becomes part of a key
-        subgroup = Subgroup(sex, age_band, site, diagnosis, part)
-        found = compare(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
+        found = compared(used, shuffled, sex, age_band, site, diagnosis, part, rule)
         return {
             "images": found.images,
             "lesions": found.lesions,
@@ -70,10 +74,6 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
             "right with everything only": found.rescued.replace({np.nan: None}).to_dict("records"),
             "right with the chosen inputs only": found.ruined.replace({np.nan: None}).to_dict("records"),
         }
-
-    def importance_numbers(sex, age_band, site, diagnosis, part, rule) -> dict:
-        check_rule(rule)
-        return importance(Subgroup(sex, age_band, site, diagnosis, part), rule)
 
     gr.HTML(
         views.section(

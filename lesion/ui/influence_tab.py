@@ -14,7 +14,7 @@ from lesion.cohort import Cohort
 from lesion.diagnoses import CODES
 from lesion.errors import UserError, parse_number, shown
 from lesion.explain import change_in_words
-from lesion.handout import handout, render, sweep_csv
+from lesion.handout import FORMATS, handout, render, sweep_csv
 from lesion.images import read_image
 from lesion.influence import (
     PREVALENCES,
@@ -37,7 +37,6 @@ PREVALENCE_CHOICES = list(
 )
 THRESHOLD = 20
 """Of the melanoma alarm at first, %."""
-KINDS = ("pdf", "png")
 
 
 class InfluenceTab(NamedTuple):
@@ -129,8 +128,8 @@ def build(
         return save_bytes_to_cache(sweep_csv(influence).encode(), "sweep.csv", inputs.photo.GRADIO_CACHE)
 
     def handout_file(image, age, sex, site, diagnosis, prevalence, melanoma_share, kind) -> str:
-        if kind not in KINDS:
-            raise UserError(f"Kind {shown(kind)} is not known; choose {' or '.join(KINDS)}.")
+        if kind not in tuple(FORMATS):
+            raise UserError(f"Kind {shown(kind)} is not known; choose {' or '.join(FORMATS)}.")
         photograph, metadata = case(image, age, sex, site)
         influence, code = explain(photograph, metadata, diagnosis, prevalence, melanoma_share)
         heat = predictor.grad_cam(photograph.features, metadata, code)

@@ -8,6 +8,7 @@ from gradio.components import Component
 
 from lesion.diagnoses import CODES, DIAGNOSES
 from lesion.errors import UserError, shown
+from lesion.influence import value_in_words
 from lesion.metadata import AGES, SEXES, SITES, UNKNOWN, Metadata
 from lesion.ui import views
 from lesion.ui.api import as_given, uploaded_file
@@ -76,8 +77,7 @@ def build() -> tuple[Inputs, gr.HTML]:
 
 def values_of(metadata: Metadata) -> tuple[str, str, str]:
     """A record as the three dropdowns show it."""
-    age = UNKNOWN if metadata.age is None else f"{metadata.age:g}"
-    return age, metadata.sex or UNKNOWN, metadata.site or UNKNOWN
+    return value_in_words(metadata.age), value_in_words(metadata.sex), value_in_words(metadata.site)
 
 
 def now() -> int:

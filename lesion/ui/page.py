@@ -31,7 +31,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
     """The app, ready to launch with THEME and STYLE."""
     store, examples = PhotographStore(predictor), load_examples()
     cohort, photographs = Cohort(predictor), HeldOutPhotographs(predictor.checkpoint.folder)
-    lab = Lab(predictor.checkpoint.held_out(), predictor.config.encoder)
+    lab = Lab(cohort.held_out, predictor.config.encoder)
     lessons = Lessons(cohort, photographs, lab)
     rows = {image_id: row for row, image_id in enumerate(cohort.table.image_id)}
     truths = {example.key: example.diagnosis for example in examples}
