@@ -32,19 +32,10 @@ from lesion.evaluation import (
 from lesion.ham10000 import records_of
 from lesion.metadata import FIELD_OF_COLUMN, FIELDS, INPUTS, SEXES, SITES, UNKNOWN, parse_inputs
 from lesion.predictor import Predictor
+from lesion.subgroups import AGE_BANDS, FEW_LESIONS
 
 ANY = "any"
-AGE_BANDS = {
-    "under 30": (0, 30),
-    "30 to 44": (30, 45),
-    "45 to 59": (45, 60),
-    "60 to 74": (60, 75),
-    "75 and over": (75, 999),
-}
-"""Ages from the first number up to, not including, the second, years."""
 PARTS = ("validation", "test")
-FEW_LESIONS = 30
-"""Below this, an interval says more about the resampling than about the model."""
 REPEATS = 5
 """Shuffles of each input that a permutation importance is the mean of."""
 
