@@ -48,6 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     add("--init", default="imagenet", help="imagenet (default), scratch, or a file made by lesion.pretrain")
     add("--recipe", choices=("frozen", "finetune"), default="finetune", help="default %(default)s")
     add("--metadata", action=argparse.BooleanOptionalAction, default=True, help="read age, sex and site")
+    add("--fusion", choices=("concat", "metablock"), default="concat", help="how they join the image (default concat)")
     add("--split", choices=("lesion", "image"), default="lesion", help="image: the reference work's leaky protocol")
     add("--split-seed", type=int, default=DEFAULT_SPLIT_SEED, help="default %(default)s, the bundled checkpoint's")
     add("--epochs", type=positive(int), help="default 20, frozen 200 at most")
@@ -77,7 +78,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
         backbone=args.backbone,
         init=args.init,
         recipe=args.recipe,
-        metadata=args.metadata,
+        fusion=args.fusion if args.metadata else "none",
         split=args.split,
         split_seed=args.split_seed,
         image_sizes=args.image_size,

@@ -1,6 +1,6 @@
-"""The checkpoint folder: model.safetensors (float16), config.json, and held_out.safetensors.
+"""The checkpoint folder: model.safetensors (float16), config.json, held_out.safetensors and familiarity.safetensors.
 
-config.json is written last and names the SHA-256 of the two others, so a folder that mixes two trainings, or lost part
+config.json is written last and names the SHA-256 of the others, so a folder that mixes two trainings, or lost part
 of a file, is refused. Nothing is ever unpickled.
 """
 
@@ -18,18 +18,22 @@ import pandas as pd
 import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from lesion.calibration import Calibration
+from lesion.conformal import ConformalSets
 from lesion.diagnoses import CODES
 from lesion.errors import UserError
 from lesion.images import ImageTransform
 from lesion.metadata import SEXES, SITES, MetadataEncoder
-from lesion.model import FusionModel, create_backbone
+from lesion.model import FUSIONS, FusionModel, create_backbone
+from lesion.novelty import FamiliarityCheck
 
-FORMAT = 1
-MODEL, CONFIG, HELD_OUT, REPORT = "model.safetensors", "config.json", "held_out.safetensors", "report.json"
+FORMAT = 2
+MODEL, CONFIG, REPORT = "model.safetensors", "config.json", "report.json"
+HELD_OUT, FAMILIARITY = "held_out.safetensors", "familiarity.safetensors"
 GET_ONE = "Train one with `python train.py --data PATH_TO_HAM10000`, or restore weights/ from the repository."
 
 
@@ -39,19 +43,26 @@ class CheckpointConfig:
 
     Attributes:
         backbone: timm model name.
-        metadata: whether the model has a metadata branch.
+        fusion: how image and metadata are joined, one of `lesion.model.FUSIONS`.
         transform: of prediction.
         encoder: of the metadata.
         calibration: of the probabilities.
+        conformal: thresholds of the sets of diagnoses.
         training: how the model was made, for people: start, data, recipe, seeds, minutes, licence.
     """
 
     backbone: str
-    metadata: bool
+    fusion: str
     transform: ImageTransform
     encoder: MetadataEncoder
     calibration: Calibration
+    conformal: ConformalSets
     training: dict
+
+    @property
+    def metadata(self) -> bool:
+        """Whether the model reads metadata."""
+        return self.fusion != "none"
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class HeldOut:
 
     Attributes:
         table: one row an image: image_id, lesion_id, label, dx_type, age, sex, site, test (bool).
-        embeddings: float32 (N, D), by a backbone that never trained on them.
+        embeddings: float32, of `FusionModel.pool`, N rows, by a backbone that never trained on them.
     """
 
     table: pd.DataFrame
@@ -69,11 +80,12 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory; the model is in evaluation mode, float32."""
+    """A checkpoint in memory; the model is in evaluation mode, float32; `familiarity` tells other pictures apart."""
 
     folder: Path
     config: CheckpointConfig
     model: FusionModel
+    familiarity: FamiliarityCheck
 
     def held_out(self) -> HeldOut:
         """Reads held_out.safetensors.
@@ -109,7 +121,9 @@ def half(tensor: torch.Tensor) -> torch.Tensor:
     return small if bool(small.isfinite().all()) else tensor.cpu().contiguous()
 
 
-def save_checkpoint(folder: Path, model: FusionModel, config: CheckpointConfig, held_out: HeldOut) -> None:
+def save_checkpoint(
+    folder: Path, model: FusionModel, config: CheckpointConfig, held_out: HeldOut, familiarity: FamiliarityCheck
+) -> None:
     """Writes a checkpoint folder; reports of an earlier checkpoint in it are removed.
 
     Args:
@@ -117,6 +131,7 @@ def save_checkpoint(folder: Path, model: FusionModel, config: CheckpointConfig, 
         model: its weights are stored as float16.
         config: everything else.
         held_out: the validation and test images.
+        familiarity: fitted on the training part.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
@@ -134,18 +149,20 @@ def save_checkpoint(folder: Path, model: FusionModel, config: CheckpointConfig, 
     }
     texts = {name: json.dumps(list(table[name])) for name in ("image_id", "lesion_id", "dx_type")}
     write_atomically(folder / HELD_OUT, lambda path: save_arrays(arrays, path, texts))
+    write_atomically(folder / FAMILIARITY, lambda path: save_arrays(familiarity.arrays(), path))
     document = {
         "format": FORMAT,
         "backbone": config.backbone,
-        "metadata": config.metadata,
+        "fusion": config.fusion,
         "diagnoses": CODES,
         "sexes": SEXES,
         "sites": SITES,
         "image": asdict(config.transform),
         "encoder": asdict(config.encoder),
         "calibration": {k: np.asarray(v).tolist() for k, v in vars(config.calibration).items()},
+        "conformal": {k: np.asarray(v).tolist() for k, v in vars(config.conformal).items()},
         "training": config.training,
-        "sha256": {name: sha256(folder / name) for name in (MODEL, HELD_OUT)},
+        "sha256": {name: sha256(folder / name) for name in (MODEL, HELD_OUT, FAMILIARITY)},
     }
     text = json.dumps(document, indent=2) + "\n"
     write_atomically(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
@@ -198,6 +215,15 @@ def load_config(folder: Path) -> CheckpointConfig:
         for name, expected in (("diagnoses", CODES), ("sexes", SEXES), ("sites", SITES)):
             if tuple(document[name]) != expected:
                 raise ValueError(f"{name} are {document[name]}, not {list(expected)}")
+        conformal = ConformalSets(
+            float(document["conformal"]["coverage"]),
+            np.array(document["conformal"]["thresholds"], dtype=np.float64),
+            np.array(document["conformal"]["pooled"], dtype=bool),
+        )
+        if not conformal.thresholds.shape == conformal.pooled.shape == (16, 7):
+            raise ValueError("the thresholds of conformal sets must be of 16 subsets and 7 diagnoses")
+        if not np.all((conformal.thresholds >= 0) & (conformal.thresholds <= 1)):
+            raise ValueError("the thresholds of conformal sets must be from 0 to 1")
         image = document["image"]
         transform = ImageTransform(
             int(image["size"]), int(image["working_size"]), tuple(map(float, image["mean"])),
@@ -218,9 +244,9 @@ def load_config(folder: Path) -> CheckpointConfig:
             raise ValueError("the image's mean and std must be numbers, std not zero")
         if len(transform.mean) != 3 or len(transform.std) != 3:
             raise ValueError("the image's mean and std must have three values")
-        if not isinstance(document["backbone"], str) or not isinstance(document["metadata"], bool):
-            raise ValueError("backbone must be a name and metadata true or false")
-        hashes = {name: str(document["sha256"][name]) for name in (MODEL, HELD_OUT)}
+        if not isinstance(document["backbone"], str) or document["fusion"] not in FUSIONS:
+            raise ValueError(f"backbone must be a name and fusion one of {', '.join(FUSIONS)}")
+        hashes = {name: str(document["sha256"][name]) for name in (MODEL, HELD_OUT, FAMILIARITY)}
         training = dict(document["training"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
@@ -233,7 +259,9 @@ def load_config(folder: Path) -> CheckpointConfig:
                 f"{folder / name} is not the file that {CONFIG} was written with (damaged, or from another training). "
                 f"{GET_ONE}"
             )
-    return CheckpointConfig(document["backbone"], document["metadata"], transform, encoder, calibration, training)
+    return CheckpointConfig(
+        document["backbone"], document["fusion"], transform, encoder, calibration, conformal, training
+    )
 
 
 def load_checkpoint(source: str | Path) -> Checkpoint:
@@ -248,7 +276,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     folder = resolve(source)
     config = load_config(folder)
     with torch.device("meta"):  # the weights come from the file: nothing is initialised twice
-        skeleton = FusionModel(create_backbone(config.backbone), config.metadata)
+        skeleton = FusionModel(create_backbone(config.backbone), config.fusion)
     expected = {name: tuple(tensor.shape) for name, tensor in skeleton.state_dict().items()}
     try:
         weights = load_file(folder / MODEL)
@@ -264,9 +292,24 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     bad = [name for name, tensor in weights.items() if not bool(tensor.isfinite().all())]
     if bad:
         raise UserError(f"{folder / MODEL} has values that are not finite in {bad[0]}. {GET_ONE}")
-    model = FusionModel(create_backbone(config.backbone), config.metadata)
+    model = FusionModel(create_backbone(config.backbone), config.fusion)
     model.load_state_dict(weights)
-    return Checkpoint(folder, config, model.to(memory_format=torch.channels_last).eval())
+    familiarity = read_familiarity(folder)
+    if familiarity.mean.shape != model.head.null_image.shape:
+        raise UserError(f"{folder / FAMILIARITY} is of another model. {GET_ONE}")
+    return Checkpoint(folder, config, model.to(memory_format=torch.channels_last).eval(), familiarity)
+
+
+def read_familiarity(folder: Path) -> FamiliarityCheck:
+    """Reads familiarity.safetensors.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    try:
+        return FamiliarityCheck.from_arrays(load_arrays(folder / FAMILIARITY))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{folder / FAMILIARITY} cannot be read ({error}). {GET_ONE}") from None
 
 
 def read_held_out(path: Path) -> HeldOut:

@@ -23,7 +23,7 @@ from lesion.model import FusionModel
 
 def cache_key(model: FusionModel, table: pd.DataFrame, transform: ImageTransform, precision: str) -> str:
     """Hexadecimal hash of everything the embeddings depend on."""
-    digest = hashlib.sha256(f"1 {astuple(transform)} {precision}".encode())
+    digest = hashlib.sha256(f"2 {astuple(transform)} {precision} {model.pooled}".encode())
     for name, tensor in model.backbone.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy())
@@ -53,7 +53,7 @@ def embed_table(
         batch_size, workers: of the pass.
 
     Returns:
-        float32 (N, D).
+        float32, of `FusionModel.pool`, N rows.
     """
     path = cache and cache / f"embeddings-{cache_key(model, table, transform, accelerator.mixed_precision)}.safetensors"
     if path and path.exists():

@@ -34,7 +34,7 @@ from lesion.errors import UserError, parse_number, parse_whole, shown
 from lesion.evaluation import CLASSES, Difference, bootstrap_weights, compare_decisions, confusion_metrics
 from lesion.ham10000 import records_of
 from lesion.metadata import INPUTS, MetadataEncoder, parse_inputs
-from lesion.model import FusionHead
+from lesion.model import ConcatenationHead, one_an_image
 
 FOLDS = 5
 BATCH_SIZE = 256
@@ -167,9 +167,9 @@ class Fold:
         return training_loss, losses.sum().item(), logits.argmax(1).numpy()
 
 
-def create_head(embedding_width: int, generator: torch.Generator) -> FusionHead:
+def create_head(embedding_width: int, generator: torch.Generator) -> ConcatenationHead:
     """A fusion head whose initial weights come from `generator` alone, ready to train."""
-    head = FusionHead(embedding_width)
+    head = ConcatenationHead(embedding_width)
     with torch.no_grad():
         for layer in head.modules():
             if isinstance(layer, nn.Linear):  # the bounds of torch's own initialisation
@@ -197,7 +197,11 @@ class Lab:
         self.lesions = held_out.table.lesion_id.to_numpy()
         self.rounds = rounds
         metadata, _ = encoder.encode(records_of(held_out.table))
-        self._examples = torch.tensor(held_out.embeddings), torch.tensor(metadata), torch.tensor(self.labels)
+        self._examples = (
+            torch.tensor(one_an_image(held_out.embeddings)),
+            torch.tensor(metadata),
+            torch.tensor(self.labels),
+        )
         self._runs: OrderedDict[LabSettings, LabRun] = OrderedDict()
         self._lock, self._training = threading.Lock(), threading.Lock()
         # Folds are trained side by side, each on one core. Threads inside an operation would wait for one another at

@@ -1,13 +1,16 @@
 """The fusion model: a timm backbone reads the photograph, a small MLP reads age, sex and site, their features are
-concatenated, and a head gives the logits of the seven diagnoses.
+concatenated, and a head gives the logits of the seven diagnoses. A second head, MetaBlock, lets the metadata gate the
+feature map instead; it is here to be compared with.
 
 Every subset of {image, age, sex, site} is an input of its own: an absent image is a learned null embedding, an absent
 field is the encoding of "unknown". The backbone runs once an image; the head is so small that it can be asked about
 all sixteen subsets, or about hundreds of records, for next to nothing.
 
 Concatenation of image features and clinical data for HAM10000: Pacheco and Krohling, "The impact of patient clinical
-information on automated skin cancer detection" (2020). Training on random subsets of the inputs, so that each is on
-distribution: Neverova et al., "ModDrop" (2015); Covert, Lundberg and Lee, "Explaining by Removing" (2021).
+information on automated skin cancer detection" (2020). MetaBlock: the same authors, "An attention-based mechanism to
+combine images and metadata in deep learning models applied to skin cancer classification" (2021). Training
+on random subsets of the inputs, so that each is on distribution: Neverova et al., "ModDrop" (2015); Covert, Lundberg
+and Lee, "Explaining by Removing" (2021).
 ConvNeXt: Liu et al., "A ConvNet for the 2020s" (2022), MIT licence, by way of timm (Apache 2.0).
 """
 
@@ -55,28 +58,41 @@ def create_backbone(name: str, pretrained: bool = False, drop_path_rate: float =
 
 
 class FusionHead(nn.Module):
-    """From a pooled image embedding and an encoded record to logits.
+    """What every head has: a null image and null fields, and the small classifier at the end.
 
     Args:
-        embedding_width: D, length of the image embedding.
-        metadata: whether there is a metadata branch; without one the model sees the image alone.
+        image_width: number of image features.
+        classifier_width: number of features that the classifier reads.
     """
 
-    def __init__(self, embedding_width: int, metadata: bool = True):
+    def __init__(self, image_width: int, classifier_width: int):
         super().__init__()
-        self.image_norm = nn.LayerNorm(embedding_width)
-        self.null_image = nn.Parameter(torch.zeros(embedding_width))
-        self.metadata_branch = (
-            nn.Sequential(nn.Linear(WIDTH, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU()) if metadata else None
-        )
+        self.image_norm = nn.LayerNorm(image_width)
+        self.null_image = nn.Parameter(torch.zeros(image_width))
         self.classifier = nn.Sequential(
-            nn.Linear(embedding_width + (64 if metadata else 0), 256),
-            nn.GELU(),
-            nn.Dropout(0.2),
-            nn.Linear(256, len(DIAGNOSES)),
+            nn.Linear(classifier_width, 256), nn.GELU(), nn.Dropout(0.2), nn.Linear(256, len(DIAGNOSES))
         )
         self.register_buffer("absent", torch.from_numpy(ABSENT), persistent=False)
         self.register_buffer("field_of_column", torch.from_numpy(FIELD_OF_COLUMN), persistent=False)
+
+    def seen(self, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Encoded records, float (B, WIDTH), with the fields that `present`, bool (B, 4), leaves out made absent."""
+        return torch.where(present[:, 1:][:, self.field_of_column], metadata, self.absent)
+
+
+class ConcatenationHead(FusionHead):
+    """From a pooled image embedding and an encoded record to logits: the features are concatenated.
+
+    Args:
+        image_width: D, length of the image embedding.
+        metadata: whether there is a metadata branch; without one the model sees the image alone.
+    """
+
+    def __init__(self, image_width: int, metadata: bool = True):
+        super().__init__(image_width, image_width + (64 if metadata else 0))
+        self.metadata_branch = (
+            nn.Sequential(nn.Linear(WIDTH, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU()) if metadata else None
+        )
 
     def forward(self, embedding: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """Logits of the seven diagnoses.
@@ -99,11 +115,46 @@ class FusionHead(nn.Module):
             nn.functional.linear(self.null_image, image_weight, first.bias),
         )
         if self.metadata_branch is not None:
-            seen = torch.where(present[:, 1:][:, self.field_of_column], metadata, self.absent)
-            hidden = hidden + nn.functional.linear(self.metadata_branch(seen), metadata_weight)
+            hidden = hidden + nn.functional.linear(self.metadata_branch(self.seen(metadata, present)), metadata_weight)
         for layer in others:
             hidden = layer(hidden)
         return hidden
+
+
+class MetaBlockHead(FusionHead):
+    """MetaBlock (Pacheco and Krohling, 2021): gates computed from the record, one a channel, say what of the unpooled
+    feature map V to keep: sigmoid(tanh(V · f(record)) + g(record)), which is then pooled and classified.
+
+    f and g are linear with a layer norm, where the paper has batch norm: a batch here holds five subsets of the same
+    inputs, and an answer must not depend on the others in its batch.
+
+    Args:
+        image_width: C, channels of the feature map.
+    """
+
+    def __init__(self, image_width: int):
+        super().__init__(image_width, image_width)
+        self.scale = nn.Sequential(nn.Linear(WIDTH, image_width), nn.LayerNorm(image_width))
+        self.shift = nn.Sequential(nn.Linear(WIDTH, image_width), nn.LayerNorm(image_width))
+
+    def forward(self, embedding: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Logits of the seven diagnoses.
+
+        Args:
+            embedding: float (B, P, C), the feature map's P positions; (1, P, C) for one image with B records.
+            metadata, present: see `ConcatenationHead.forward`.
+
+        Returns:
+            float (B, 7).
+        """
+        seen = self.seen(metadata, present)
+        values = torch.where(present[:, :1, None], self.image_norm(embedding), self.null_image)
+        gated = torch.sigmoid(torch.tanh(values * self.scale(seen)[:, None]) + self.shift(seen)[:, None])
+        return self.classifier(gated.mean(1))
+
+
+FUSIONS = ("none", "concat", "metablock")
+"""How a model joins image and metadata; "none" reads the image alone."""
 
 
 class FusionModel(nn.Module):
@@ -111,24 +162,34 @@ class FusionModel(nn.Module):
 
     Args:
         backbone: of `create_backbone`.
-        metadata: whether there is a metadata branch.
+        fusion: one of FUSIONS.
     """
 
-    def __init__(self, backbone: nn.Module, metadata: bool = True):
+    def __init__(self, backbone: nn.Module, fusion: str = "concat"):
         super().__init__()
         self.backbone = backbone
-        self.head = FusionHead(backbone.head_hidden_size, metadata)
+        self.pooled = fusion != "metablock"
+        if self.pooled:
+            self.head = ConcatenationHead(backbone.head_hidden_size, fusion == "concat")
+        else:
+            self.head = MetaBlockHead(backbone.num_features)
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """float (B, 3, H, W) to the last feature map, float (B, C, h, w): 768 × 7 × 7 for ConvNeXt-Small at 224."""
         return self.backbone.forward_features(images)
 
     def pool(self, feature_map: torch.Tensor) -> torch.Tensor:
-        """The last feature map to the image embedding, float (B, D)."""
-        return self.backbone.forward_head(feature_map, pre_logits=True)
+        """The last feature map to what the head reads of the image, the image embedding.
+
+        Returns:
+            float (B, D), pooled; for MetaBlock float (B, h · w, C), every position.
+        """
+        if self.pooled:
+            return self.backbone.forward_head(feature_map, pre_logits=True)
+        return feature_map.flatten(2).transpose(1, 2)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """float (B, 3, H, W) to the image embedding, float (B, D)."""
+        """float (B, 3, H, W) to the image embedding of `pool`."""
         return self.pool(self.forward_features(images))
 
     def forward(self, images: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
@@ -152,7 +213,7 @@ def head_on_subsets(
 
     Args:
         head: the fusion head.
-        embedding: float (B, D).
+        embedding: of `FusionModel.pool`, B rows.
         metadata: float (B, WIDTH).
         present: bool (B, K, 4).
 
@@ -164,13 +225,18 @@ def head_on_subsets(
     return head(embedding, metadata, present.flatten(0, 1)).view(batch, subsets, -1)
 
 
+def one_an_image(embeddings: np.ndarray) -> np.ndarray:
+    """Image embeddings of `FusionModel.pool` as float (N, D): their mean where MetaBlock keeps every position."""
+    return embeddings if embeddings.ndim == 2 else embeddings.mean(1)
+
+
 @torch.inference_mode()
 def head_logits(head: FusionHead, embeddings: np.ndarray, metadata: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Logits of the head in evaluation mode.
 
     Args:
         head: on any device.
-        embeddings: float32 (N, D), or (1, D) for one image with N records.
+        embeddings: float32, of `FusionModel.pool`, N rows, or one for one image with N records.
         metadata: float32 (N, WIDTH).
         present: bool (4,) or (N, 4).
 

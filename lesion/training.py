@@ -45,6 +45,7 @@ from lesion.calibration import (
     subset_index,
 )
 from lesion.checkpoint import CheckpointConfig, HeldOut, save_checkpoint, write_atomically
+from lesion.conformal import ConformalSets, fit_conformal
 from lesion.diagnoses import DIAGNOSES
 from lesion.embeddings import embed_table
 from lesion.errors import UserError
@@ -53,7 +54,8 @@ from lesion.ham10000 import Ham10000, Split, records_of, split_table
 from lesion.images import ImageTransform, training_transform
 from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
 from lesion.metadata import MetadataEncoder
-from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, head_on_subsets
+from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, head_on_subsets, one_an_image
+from lesion.novelty import FamiliarityCheck, fit_familiarity
 
 RANDOM_SUBSETS = 4
 """Random subsets of the inputs that the head is trained on beside the complete one, for every image of a batch."""
@@ -67,7 +69,7 @@ class TrainingConfig:
         backbone: timm model name.
         init: "imagenet", "scratch" or a path to a file of `lesion.pretrain`.
         recipe: "frozen" or "finetune".
-        metadata: whether the model reads metadata.
+        fusion: how image and metadata are joined, one of `lesion.model.FUSIONS`.
         split, split_seed: see `lesion.ham10000.split_table`.
         image_sizes: (pixels, epochs) of each stage; one stage, or growing ones.
         evaluation_size: input side of the finished checkpoint, pixels.
@@ -83,7 +85,7 @@ class TrainingConfig:
     backbone: str
     init: str
     recipe: str
-    metadata: bool
+    fusion: str
     split: str
     split_seed: int
     image_sizes: tuple[tuple[int, int], ...]
@@ -131,17 +133,20 @@ class TrainingData:
         return self.table.label.to_numpy()
 
 
-def prepare_data(table: pd.DataFrame, config: TrainingConfig) -> TrainingData:
-    """Splits the table, fits the encoder, the class weights and the prevalence on the training part."""
-    split = split_table(table, config.split, config.split_seed)
+def prepare_data(table: pd.DataFrame, split: str, split_seed: int, class_weighting: str) -> TrainingData:
+    """Splits the table, fits the encoder, the class weights and the prevalence on the training part.
+
+    Args:
+        table: of `lesion.ham10000.read_table`.
+        split, split_seed, class_weighting: see `TrainingConfig`.
+    """
+    split = split_table(table, split, split_seed)
     training = table.iloc[split.training]
     encoder = MetadataEncoder.fit(training.age.to_numpy())
     metadata, known = encoder.encode(records_of(table))
     labels = training.label.to_numpy()
     prevalence = np.bincount(labels, minlength=len(DIAGNOSES)) / len(labels)
-    return TrainingData(
-        table, split, encoder, metadata, known, class_weights(labels, config.class_weighting), prevalence
-    )
+    return TrainingData(table, split, encoder, metadata, known, class_weights(labels, class_weighting), prevalence)
 
 
 def create_model(config: TrainingConfig) -> FusionModel:
@@ -165,7 +170,7 @@ def create_model(config: TrainingConfig) -> FusionModel:
         backbone = create_backbone(config.backbone, drop_path_rate=drop_path_rate)
         if config.init != "scratch":
             load_backbone(backbone, Path(config.init))
-    return FusionModel(backbone, config.metadata)
+    return FusionModel(backbone, config.fusion)
 
 
 def load_backbone(backbone: nn.Module, path: Path) -> None:
@@ -233,36 +238,62 @@ class MultimodalMixup(Mixup):
         return images, metadata, mixup_target(labels, self.num_classes, share, self.label_smoothing)
 
 
-def calibrate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, rows: np.ndarray) -> Calibration:
+def calibrate(logits: np.ndarray, data: TrainingData) -> Calibration:
     """Fits a temperature and a strength for each subset of the inputs on the validation part.
 
     Args:
-        head: in its final state.
-        embeddings: float32 (len(rows), D).
-        data: gives class weights, prevalence, metadata and labels.
-        rows: of the validation part.
+        logits: float (16, N, 7), of the N validation rows with each of SUBSETS.
+        data: gives class weights, prevalence, labels and what is known.
     """
     temperatures, strengths = np.ones((2, len(SUBSETS)))
-    labels = data.labels[rows]
+    labels, known = data.labels[data.split.validation], data.known[data.split.validation]
     for index, present in enumerate(SUBSETS):
-        logits = head_logits(head, embeddings, data.metadata[rows], present).astype(np.float64)
-        of_subset = subset_index(effective(present, data.known[rows])) == index
+        of_subset = subset_index(effective(present, known)) == index
         if of_subset.any():
-            temperatures[index], strengths[index] = fit_calibration(logits[of_subset], labels[of_subset], data.weights)
+            fitted = fit_calibration(logits[index, of_subset].astype(np.float64), labels[of_subset], data.weights)
+            temperatures[index], strengths[index] = fitted
     return Calibration(data.weights, data.prevalence, temperatures, strengths)
 
 
-def validate(head: FusionHead, embeddings: np.ndarray, data: TrainingData, calibration: Calibration) -> dict:
-    """The metrics of the validation part for each of VIEWS."""
+@dataclass(frozen=True)
+class Fitted:
+    """What is fitted to a trained model.
+
+    Attributes:
+        calibration, conformal: on the validation part.
+        familiarity: on the training part, its threshold on the validation part.
+        validation: the metrics of the validation part for each of VIEWS (the image alone, without metadata).
+    """
+
+    calibration: Calibration
+    conformal: ConformalSets
+    familiarity: FamiliarityCheck
+    validation: dict[str, dict]
+
+
+def fit_after_training(
+    head: FusionHead, training: np.ndarray, validation: np.ndarray, data: TrainingData, views: dict[str, int]
+) -> Fitted:
+    """Fits what turns a trained model's output into answers.
+
+    Args:
+        head: in its final state.
+        training, validation: embeddings of `FusionModel.pool` of the rows of the two parts.
+        data: the table, its split and what was fitted before training.
+        views: the subsets to report on, some of VIEWS.
+    """
     rows = data.split.validation
-    out = {}
-    for name, index in VIEWS.items():
-        if head.metadata_branch is None and name != "image alone":
-            continue
-        logits = head_logits(head, embeddings, data.metadata[rows], SUBSETS[index])
-        present = effective(SUBSETS[index], data.known[rows])
-        out[name] = summarise(data.labels[rows], calibration.probabilities(logits, present), data.prevalence)
-    return out
+    labels, known = data.labels[rows], data.known[rows]
+    logits = np.stack([head_logits(head, validation, data.metadata[rows], present) for present in SUBSETS])
+    calibration = calibrate(logits, data)
+    present = np.stack([effective(subset, known) for subset in SUBSETS])
+    probabilities = calibration.probabilities(logits, present)
+    return Fitted(
+        calibration,
+        fit_conformal(probabilities, known, labels, data.table.lesion_id.to_numpy()[rows]),
+        fit_familiarity(one_an_image(training), one_an_image(validation)),
+        {name: summarise(labels, probabilities[index], data.prevalence) for name, index in views.items()},
+    )
 
 
 def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: bool = False) -> Path:
@@ -281,7 +312,7 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
         UserError: the data, the start or the state cannot be used.
     """
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
-    data = prepare_data(table, config)
+    data = prepare_data(table, config.split, config.split_seed, config.class_weighting)
     model = create_model(config)
     backbone_data = resolve_model_data_config(model.backbone)
     working_size = working_size_of(table, config.evaluation_size)
@@ -298,10 +329,9 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
         history = finetune(accelerator, model, data, transform, config, output, resume)
         # Mixup and random crops leave the head behind the backbone: it is trained on, on the finished embeddings.
         _, embeddings = train_frozen(accelerator, model, data, transform, config, output)
-    embeddings = embeddings[held_out_rows]
-    validation = embeddings[np.isin(held_out_rows, data.split.validation)]
-    calibration = calibrate(model.head, validation, data, data.split.validation)
-    metrics = validate(model.head, validation, data, calibration)
+    views = VIEWS if config.fusion != "none" else {"image alone": IMAGE_ALONE}
+    training, validation = embeddings[data.split.training], embeddings[data.split.validation]
+    fitted = fit_after_training(model.head, training, validation, data, views)
     if accelerator.is_main_process:
         provenance = {
             **asdict(config),
@@ -310,14 +340,15 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
             "minutes": round(history[-1]["minutes"], 1),
             "mixed_precision": accelerator.mixed_precision,
             "versions": settings(),
-            "validation": metrics,
+            "validation": fitted.validation,
         }
         checkpoint = CheckpointConfig(
-            config.backbone, config.metadata, transform, data.encoder, calibration, provenance
+            config.backbone, config.fusion, transform, data.encoder, fitted.calibration, fitted.conformal, provenance
         )
         held_out = table.iloc[held_out_rows].assign(test=np.isin(held_out_rows, data.split.test))
-        save_checkpoint(output, model, checkpoint, HeldOut(held_out.drop(columns="path"), embeddings))
-        print_validation(metrics)
+        held_out = HeldOut(held_out.drop(columns="path"), embeddings[held_out_rows])
+        save_checkpoint(output, model, checkpoint, held_out, fitted.familiarity)
+        print_validation(fitted.validation)
         print(f"Wrote {output}. The test part is opened by `python -m lesion.evaluate --checkpoint {output}`.")
     accelerator.wait_for_everyone()
     return output
@@ -396,7 +427,7 @@ def epoch_metrics(head: FusionHead, embeddings: np.ndarray, data: TrainingData, 
 
 def views_of(config: TrainingConfig) -> dict[str, int]:
     """The subsets to watch while training."""
-    if not config.metadata:
+    if config.fusion == "none":
         return {"image alone": IMAGE_ALONE}
     return {"fused": EVERYTHING, "image alone": IMAGE_ALONE}
 

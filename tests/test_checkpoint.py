@@ -7,10 +7,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from lesion.checkpoint import load_checkpoint, read_held_out, save_checkpoint, sha256
 from lesion.errors import UserError
+from lesion.novelty import FamiliarityCheck
 
 
 @pytest.fixture
@@ -33,15 +35,27 @@ def edit_weights(folder, edit):
     edit_config(folder, lambda d: d["sha256"].update({"model.safetensors": sha256(folder / "model.safetensors")}))
 
 
+def edit_familiarity(folder, width):
+    """Replaces the check for other pictures by one for embeddings of another width."""
+    arrays = FamiliarityCheck(np.zeros(width, np.float32), np.ones((1, width), np.float32), 1.0, 0.02).arrays()
+    save_arrays(arrays, folder / "familiarity.safetensors")
+    name = "familiarity.safetensors"
+    edit_config(folder, lambda d: d["sha256"].update({name: sha256(folder / name)}))
+
+
 def test_round_trip(checkpoint, tmp_path):
     first = load_checkpoint(checkpoint)
-    save_checkpoint(tmp_path, first.model, first.config, first.held_out())
+    save_checkpoint(tmp_path, first.model, first.config, first.held_out(), first.familiarity)
     second = load_checkpoint(tmp_path)
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name])
     assert first.config.transform == second.config.transform and first.config.encoder == second.config.encoder
     for name, values in vars(first.config.calibration).items():
         np.testing.assert_array_equal(values, getattr(second.config.calibration, name))
+    for name, values in vars(first.config.conformal).items():
+        np.testing.assert_array_equal(values, getattr(second.config.conformal, name))
+    for name, values in first.familiarity.arrays().items():
+        np.testing.assert_array_equal(values, second.familiarity.arrays()[name])
     one, other = first.held_out(), second.held_out()
     assert one.table.equals(other.table) and np.array_equal(one.embeddings, other.embeddings)
 
@@ -53,7 +67,7 @@ def test_weights_are_half_precision(checkpoint):
 def test_a_new_checkpoint_removes_the_old_report(folder):
     (folder / "report.json").write_text("{}")
     loaded = load_checkpoint(folder)
-    save_checkpoint(folder, loaded.model, loaded.config, loaded.held_out())
+    save_checkpoint(folder, loaded.model, loaded.config, loaded.held_out(), loaded.familiarity)
     assert not (folder / "report.json").exists()
 
 
@@ -74,6 +88,10 @@ DAMAGE = {
     "wrong type": (lambda f: edit_config(f, lambda d: d.update(image=3)), "cannot be used"),
     "bad temperature": (lambda f: edit_config(f, lambda d: d["calibration"].update(temperatures=[0] * 16)), "positive"),
     "short weights": (lambda f: edit_config(f, lambda d: d["calibration"].update(class_weights=[1])), "shapes"),
+    "no fusion": (lambda f: edit_config(f, lambda d: d.update(fusion="sum")), "fusion one of none, concat, metablock"),
+    "short thresholds": (lambda f: edit_config(f, lambda d: d["conformal"].update(thresholds=[[0.1]])), "16 subsets"),
+    "threshold of 2": (lambda f: edit_config(f, lambda d: d["conformal"].update(thresholds=[[2] * 7] * 16)), "0 to 1"),
+    "other familiarity": (lambda f: edit_familiarity(f, 3), "is of another model"),
     "other backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="test_resnet")), "does not fit"),
     "no such backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="nonesuch")), "nonesuch"),
     "truncated": (lambda f: (f / "model.safetensors").write_bytes(b"x" * 100), "damaged"),

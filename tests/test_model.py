@@ -13,10 +13,10 @@ from lesion.model import FusionModel, create_backbone, head_logits
 ENCODER = MetadataEncoder(50.0, 15.0)
 
 
-@pytest.fixture(scope="module")
-def model() -> FusionModel:
+@pytest.fixture(scope="module", params=["concat", "metablock"])
+def model(request) -> FusionModel:
     torch.manual_seed(0)
-    model = FusionModel(create_backbone(TINY)).eval()
+    model = FusionModel(create_backbone(TINY), request.param).eval()
     torch.nn.init.normal_(model.head.null_image)
     return model
 
@@ -57,7 +57,7 @@ def test_every_field_matters_where_present(model):
 
 
 def test_image_only_model_ignores_metadata():
-    model = FusionModel(create_backbone(TINY), metadata=False).eval()
+    model = FusionModel(create_backbone(TINY), "none").eval()
     images = torch.randn(1, 3, 64, 64)
     one, other = (answer(model, images, [r], [[[True] * 4]]) for r in (Metadata(20), Metadata(80, "male", "ear")))
     np.testing.assert_array_equal(one, other)

@@ -23,7 +23,7 @@ from lesion.ham10000 import Ham10000, read_table, split_table
 from lesion.images import ImageTransform, training_transform
 from lesion.loop import AugmentedDataset
 from lesion.metadata import WIDTH
-from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, head_on_subsets
+from lesion.model import ConcatenationHead, FusionModel, create_backbone, head_logits, head_on_subsets
 from lesion.pretrain import ClassFolders
 from lesion.training import MultimodalMixup, random_subsets, subset_losses
 from train import parse_arguments
@@ -253,7 +253,7 @@ def test_head_learns_every_subset():
     labels = torch.arange(256) % 2
     metadata[torch.arange(256), 2 + labels] = 1
     embeddings = torch.randn(256, 8)
-    head = FusionHead(8)
+    head = ConcatenationHead(8)
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(100):
         present = random_subsets(256)

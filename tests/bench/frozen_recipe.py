@@ -33,7 +33,7 @@ def main() -> None:
     _, config = parse_arguments(["--data", str(args.data), *options])
     table = read_table(args.data, verify=False)
     table = table.groupby("label").head(IMAGES_OF_EACH).reset_index(drop=True)
-    data = prepare_data(table, config)
+    data = prepare_data(table, config.split, config.split_seed, config.class_weighting)
     accelerator = Accelerator()
     model = create_model(config).to(accelerator.device, memory_format=torch.channels_last).eval()
     images = Ham10000(table, transform=ImageTransform(args.image_size, 200, (0.485,) * 3, (0.229,) * 3))

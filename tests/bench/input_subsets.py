@@ -21,7 +21,7 @@ from lesion.evaluation import probability_metrics
 from lesion.ham10000 import Ham10000, read_table, records_of
 from lesion.loop import map_examples
 from lesion.metadata import INPUTS
-from lesion.model import FusionHead, head_logits
+from lesion.model import ConcatenationHead, head_logits
 from lesion.predictor import load_predictor
 
 EPOCHS, PATIENCE, LEARNING_RATES = 60, 8, (1e-3, 3e-4)
@@ -30,7 +30,7 @@ EPOCHS, PATIENCE, LEARNING_RATES = 60, 8, (1e-3, 3e-4)
 def train_alone(present, training, validation, weights, learning_rate) -> float:
     """Trains a head for one subset and gives its best validation log-loss."""
     torch.manual_seed(0)
-    head = FusionHead(training[0].shape[1])
+    head = ConcatenationHead(training[0].shape[1])
     optimizer = torch.optim.Adam(head.parameters(), learning_rate, weight_decay=1e-4)
     embeddings, metadata, labels = (torch.from_numpy(x) for x in training)
     mask = torch.from_numpy(present)

@@ -1,0 +1,147 @@
+"""Sets of diagnoses that hold the true one nine times in ten."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lesion.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS
+from lesion.conformal import ConformalSets, coverage_report, fit_conformal, set_in_words
+from lesion.diagnoses import CODES
+from lesion.evaluation import bootstrap_weights
+
+SHARES = np.array([0.1, 0.62, 0.06, 0.05, 0.1, 0.03, 0.04])
+
+
+def simulate(lesions: int, generator: np.random.Generator, shares=SHARES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities (N, 7), labels and lesion ids; one to four alike photographs of each lesion."""
+    label = generator.choice(7, lesions, p=shares)
+    evidence = generator.normal(0, 1.3, (lesions, 7)) + 2 * np.eye(7)[label]
+    photographs = generator.integers(1, 5, lesions)
+    rows = np.repeat(np.arange(lesions), photographs)
+    logits = evidence[rows] + generator.normal(0, 0.4, (len(rows), 7)) + np.log(np.maximum(shares, 0.01))
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return probabilities, label[rows], rows
+
+
+def fit(probabilities, labels, lesion_ids, known=None, coverage=0.9) -> ConformalSets:
+    known = np.ones((len(labels), 3), bool) if known is None else known
+    return fit_conformal(
+        np.broadcast_to(probabilities, (16, *probabilities.shape)), known, labels, lesion_ids, coverage
+    )
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_coverage_of_new_lesions_overall_and_in_every_class(coverage):
+    """Overall and class by class, on average over many draws, at the promise and not far above it."""
+    generator = np.random.default_rng(0)
+    hits = []
+    for _ in range(40):
+        conformal = fit(*simulate(600, generator), coverage=coverage)
+        probabilities, labels, _ = simulate(600, generator)
+        members = conformal.sets(probabilities, SUBSETS[EVERYTHING])
+        covered = members[np.arange(len(labels)), labels]
+        hits.append([covered.mean(), *(covered[labels == k].mean() for k in range(7))])
+    overall, *classes = np.mean(hits, axis=0)
+    assert coverage - 0.01 < overall < coverage + 0.02
+    # Eighteen lesions of the rarest class promise a little more than they must.
+    assert all(coverage - 0.015 < c < coverage + 0.06 for c in classes), classes
+
+
+def test_lesions_are_counted_and_not_photographs():
+    """Eight lesions promise nothing, however often each was photographed."""
+    generator = np.random.default_rng(1)
+    probabilities, labels = generator.dirichlet(np.ones(7), 400), np.repeat(1, 400)
+    assert fit(probabilities, labels, np.arange(400) % 8).pooled.all()
+    assert not fit(probabilities, labels, np.arange(400) % 9).pooled[:, 1].any()
+
+
+@pytest.mark.parametrize("lesions, pooled", [(8, True), (9, False)])
+def test_a_class_needs_nine_lesions(lesions, pooled):
+    probabilities, labels, ids = simulate(300, np.random.default_rng(2), shares=np.array([0.2, 0.6, 0.2, 0, 0, 0, 0]))
+    rare = np.full((lesions, 7), 0.01)
+    rare[:, 5] = np.linspace(0.05, 0.45, lesions)
+    conformal = fit(
+        np.concatenate([probabilities, rare]),
+        np.append(labels, np.full(lesions, 5)),
+        np.append(ids, ids.max() + 1 + np.arange(lesions)),
+    )
+    assert (conformal.pooled == pooled)[:, 5].all()
+    assert conformal.pooled[0].tolist() == [False, False, False, True, True, pooled, True]
+    # With nine, the least probable one must still be in.
+    expected = conformal.thresholds[0, 3] if pooled else 0.05
+    assert conformal.thresholds[0, 5] == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_subset_learns_from_the_records_that_know_its_fields():
+    probabilities, labels, ids = simulate(300, np.random.default_rng(3))
+    known = np.ones((len(labels), 3), bool)
+    known[::2, 1] = False  # sex
+    all_subsets = np.stack([probabilities] * 16)
+    conformal = fit_conformal(all_subsets, known, labels, ids)
+    without_sex, with_sex = [IMAGE_ALONE, NOTHING], [EVERYTHING, METADATA_ALONE]
+    full, half = fit(probabilities, labels, ids), fit(probabilities[1::2], labels[1::2], ids[1::2])
+    np.testing.assert_array_equal(conformal.thresholds[without_sex], full.thresholds[without_sex])
+    np.testing.assert_array_equal(conformal.thresholds[with_sex], half.thresholds[with_sex])
+    assert not np.array_equal(full.thresholds[EVERYTHING], half.thresholds[EVERYTHING])
+
+
+def test_a_subset_without_records_gives_all_seven():
+    probabilities, labels, ids = simulate(200, np.random.default_rng(4))
+    known = np.ones((len(labels), 3), bool)
+    known[:, 0] = False  # nobody's age
+    conformal = fit(probabilities, labels, ids, known)
+    assert conformal.sets(probabilities, SUBSETS[EVERYTHING]).all()
+    assert conformal.pooled[EVERYTHING].all()
+    assert not conformal.sets(probabilities, SUBSETS[IMAGE_ALONE]).all()
+
+
+def test_sets_follow_their_subset_and_are_never_empty():
+    thresholds = np.full((16, 7), 0.9)
+    thresholds[IMAGE_ALONE] = 0.2
+    conformal = ConformalSets(0.9, thresholds, np.zeros((16, 7), bool))
+    probabilities = np.array([[0.5, 0.3, 0.1, 0.1, 0, 0, 0]] * 2)
+    members = conformal.sets(probabilities, SUBSETS[[EVERYTHING, IMAGE_ALONE]])
+    assert members.tolist() == [[True] + [False] * 6, [True, True] + [False] * 5]
+    # The most probable diagnosis is not forced into a set that another one is in.
+    thresholds[EVERYTHING, 1] = 0.25
+    assert conformal.sets(probabilities[:1], SUBSETS[EVERYTHING]).tolist() == [[False, True] + [False] * 5]
+
+
+def test_the_last_digit_of_a_logit_decides_nothing():
+    """With nothing to look at every answer is the prevalence, and must not be cut out by rounding."""
+    probabilities, labels, ids = simulate(900, np.random.default_rng(5))
+    constant = np.broadcast_to(SHARES, probabilities.shape)
+    assert fit(constant, labels, ids).sets(np.float32(constant) * (1 - 1e-6), SUBSETS[NOTHING]).all()
+
+
+def test_words():
+    assert set_in_words(["mel"]) == "Melanoma"
+    assert set_in_words(["nv", "mel"]) == "Melanocytic nevus or melanoma"
+    assert set_in_words(["nv", "akiec", "bkl"]) == (
+        "Melanocytic nevus, actinic keratosis / Bowen's disease or benign keratosis"
+    )
+    assert set_in_words(CODES) == "Any of the seven"
+
+
+def test_report():
+    probabilities, labels, ids = simulate(300, np.random.default_rng(6))
+    conformal = fit(probabilities, labels, ids)
+    sets = conformal.sets(probabilities, SUBSETS[EVERYTHING])
+    report = coverage_report(sets, labels, bootstrap_weights(ids, 200), conformal, EVERYTHING)
+    assert json.loads(json.dumps(report)) == report
+    covered = sets[np.arange(len(labels)), labels]
+    assert report["promised"] == 0.9
+    assert report["coverage"]["value"] == pytest.approx(covered.mean())
+    low, high = report["coverage"]["interval"]
+    assert 0.8 < low < covered.mean() < high < 1 and 0.01 < high - low < 0.15
+    assert report["mean set size"]["value"] == pytest.approx(sets.sum(1).mean())
+    assert report["sets of one diagnosis"]["value"] == pytest.approx((sets.sum(1) == 1).mean())
+    nevi = report["per class"]["nv"]
+    assert nevi["images"] == (labels == 1).sum() and nevi["pooled"] is False
+    assert nevi["value"] == pytest.approx(covered[labels == 1].mean()) and nevi["interval"][0] < nevi["value"]
+    # All of one diagnosis's photographs missed: coverage 0 there, whatever the others.
+    sets[labels == 0, 0] = False
+    assert coverage_report(sets, labels, bootstrap_weights(ids, 50), conformal, EVERYTHING)["per class"]["mel"][
+        "interval"
+    ] == [0, 0]

@@ -1,0 +1,37 @@
+"""What follows training, fitted again on a finished checkpoint."""
+
+import json
+
+import numpy as np
+import pytest
+
+from conftest import make_ham10000
+from lesion.checkpoint import load_checkpoint
+from lesion.errors import UserError
+from lesion.refit import refit
+
+
+def test_refit_repeats_what_training_fitted(checkpoint, ham10000, tmp_path):
+    before = load_checkpoint(checkpoint)
+    refit(before, ham10000, tmp_path, "no")
+    after = load_checkpoint(tmp_path)
+    # Training fitted to embeddings in float32; the checkpoint keeps weights and embeddings as float16.
+    for name in ("temperatures", "strengths"):
+        values = [getattr(c.config.calibration, name) for c in (before, after)]
+        np.testing.assert_allclose(*values, rtol=0.05)
+    np.testing.assert_allclose(before.config.conformal.thresholds, after.config.conformal.thresholds, atol=0.02)
+    np.testing.assert_allclose(before.familiarity.mean, after.familiarity.mean, atol=0.02)
+    for name, tensor in before.model.state_dict().items():
+        assert tensor.equal(after.model.state_dict()[name])
+    documents = [json.loads((c.folder / "config.json").read_text()) for c in (before, after)]
+    assert documents[0]["sha256"]["model.safetensors"] == documents[1]["sha256"]["model.safetensors"]
+    assert documents[0]["training"].keys() == documents[1]["training"].keys()
+
+
+def test_another_data_set_is_refused(checkpoint, tmp_path):
+    other = make_ham10000(
+        tmp_path / "other", lesions={"nv": 80, "mel": 20, **dict.fromkeys(("bcc", "akiec", "bkl", "df", "vasc"), 12)}
+    )
+    with pytest.raises(UserError, match="give the same data set"):
+        refit(load_checkpoint(checkpoint), other, tmp_path / "out", "no")
+    assert not (tmp_path / "out").exists()
