@@ -1,99 +1,148 @@
-"""Why the model answers as it does: Grad-CAM from the stored feature map, and changes of the answer in words.
+"""Why the model answers as it does: class activation maps from stored feature maps, and changes of the answer in words.
 
-Grad-CAM (Selvaraju et al., 2017; the grad-cam package) is computed on the part of the network behind the last feature
-map, so that no further pass of the backbone is needed. The maps of one photograph share one scale: a diagnosis with
-little evidence has a faint map.
+Grad-CAM (Selvaraju et al., 2017), Grad-CAM++ (Chattopadhay et al., 2018) and LayerCAM (Jiang et al., 2021) by the
+formulas of the grad-cam package, from the activations and gradients of a stage of the backbone. On the last stage only
+the head is run again. On the stage before it, whose map is finer, the last stage runs again too, from the stored map
+on; only a ConvNeXt can be cut there. How good each method is, is measured in `lesion.localisation`.
+
+The maps of one photograph share one scale: a diagnosis with little evidence has a faint map.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from matplotlib import colormaps
 from PIL import Image
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM
+from pytorch_grad_cam.base_cam import BaseCAM
+from timm.models.convnext import ConvNeXt
 from torch import nn
 
 from lesion.diagnoses import BY_CODE, CODES
 from lesion.metadata import Metadata
-from lesion.model import FusionModel
+from lesion.model import FusionHead, FusionModel
 
 COLOURMAP = "inferno"
 """matplotlib's perceptually uniform map: it gets lighter with rising values, for colour-blind eyes too."""
 
 
-class BehindFeatureMap(nn.Module):
-    """The model from its last feature map on, with metadata and presence fixed.
+@dataclass(frozen=True)
+class Method:
+    """A class activation map.
 
-    Args:
-        model: the fusion model.
-        metadata: float32 (WIDTH,).
-        present: bool (4,).
+    Attributes:
+        formula: the grad-cam package's class.
+        earlier: whether it reads the stage before the last.
     """
 
-    def __init__(self, model: FusionModel, metadata: np.ndarray, present: np.ndarray):
-        super().__init__()
-        self.feature_map = nn.Identity()  # Grad-CAM's target layer
-        self.model = model
-        self.metadata = torch.from_numpy(metadata)
-        self.present = torch.from_numpy(present)
-
-    def forward(self, feature_map: torch.Tensor) -> torch.Tensor:
-        """float (B, C, h, w) to logits (B, 7)."""
-        embedding = self.model.pool(self.feature_map(feature_map))
-        rows = len(feature_map)
-        return self.model.head(embedding, self.metadata.expand(rows, -1), self.present.expand(rows, -1))
+    formula: type[BaseCAM]
+    earlier: bool
 
 
-class UnscaledGradCAM(GradCAM):
-    """The package's Grad-CAM without its scaling of every map to its own maximum."""
+METHODS = {
+    "LayerCAM, earlier stage": Method(LayerCAM, True),
+    "LayerCAM": Method(LayerCAM, False),
+    "Grad-CAM++": Method(GradCAMPlusPlus, False),
+    "Grad-CAM": Method(GradCAM, False),
+    "Grad-CAM++, earlier stage": Method(GradCAMPlusPlus, True),
+    "Grad-CAM, earlier stage": Method(GradCAM, True),
+}
+"""First those that the app offers, the best first: by the share of the map inside the lesion on the validation images
+(`lesion.localisation`)."""
+OFFERED = tuple(METHODS)[:4]
+"""The last stage's methods cost nothing; of the earlier stage's, which cost the same, only the best."""
 
-    def __init__(self, model: BehindFeatureMap):
-        super().__init__(model, [model.feature_map])
-        self.compute_input_gradient = True
 
-    def compute_cam_per_layer(self, input_tensor, targets, eigen_smooth):
-        hooks = self.activations_and_grads
-        activations, gradients = hooks.activations[0].numpy(), hooks.gradients[0].numpy()
-        maps = self.get_cam_image(input_tensor, self.target_layers[0], targets, activations, gradients, eigen_smooth)
-        return np.maximum(maps, 0)
+def split_backbone(backbone: nn.Module) -> tuple[nn.Module, nn.Module] | None:
+    """A backbone as what comes before its last stage, and the last stage; None where it is no ConvNeXt."""
+    if not isinstance(backbone, ConvNeXt):
+        return None
+    *before, last = backbone.stages
+    return nn.Sequential(backbone.stem, *before), nn.Sequential(last, backbone.norm_pre)
 
-    def aggregate_multi_layers(self, cam_per_target_layer):
-        return cam_per_target_layer  # there is one layer
+
+def formula_maps(method: str, head: FusionHead, activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """A method's maps, each on its own scale, without what is negative.
+
+    Args:
+        method: a key of METHODS.
+        head: any module with weights; the package asks it for its device and nothing else.
+        activations, gradients: of a stage, float32 (B, C, h, w).
+
+    Returns:
+        float32 (B, h, w).
+    """
+    formula = METHODS[method].formula(head, [])
+    return np.maximum(formula.get_cam_image(None, None, None, activations, gradients, False), 0)
 
 
 def class_activation_maps(
-    model: FusionModel, feature_map: torch.Tensor, metadata: np.ndarray, present: np.ndarray
+    model: FusionModel,
+    stage_map: torch.Tensor,
+    metadata: np.ndarray,
+    present: np.ndarray,
+    method: str,
+    codes: Sequence[str] = CODES,
 ) -> np.ndarray:
-    """Grad-CAM of the seven logits.
+    """Maps of some diagnoses' logits for one photograph.
 
     Args:
         model: in evaluation mode.
-        feature_map: float32 (C, h, w).
+        stage_map: float32 (C, h, w), of the stage that the method reads.
         metadata: float32 (WIDTH,), one encoded record.
         present: bool (4,); the image must be present.
+        method: a key of METHODS.
+        codes: K diagnoses.
 
     Returns:
-        float32 (7, h, w), not negative, the largest value of all seven maps 1 (or all 0).
+        float32 (K, h, w), not negative, the largest value of all K maps 1 (or all 0).
     """
     # A clone made here is no inference tensor, so gradients can flow to it.
-    inputs = feature_map.clone().float().expand(len(CODES), -1, -1, -1).contiguous()
-    with torch.enable_grad(), UnscaledGradCAM(BehindFeatureMap(model, metadata, present)) as cam:
-        maps = cam(inputs, [ClassifierOutputTarget(k) for k in range(len(CODES))])
+    inputs = stage_map.clone().float().expand(len(codes), -1, -1, -1).contiguous().requires_grad_()
+    record, mask = (torch.from_numpy(x).expand(len(codes), -1) for x in (metadata, present))
+    with torch.enable_grad():
+        feature_map = split_backbone(model.backbone)[1](inputs) if METHODS[method].earlier else inputs
+        logits = model.head(model.pool(feature_map), record, mask)
+        explained = logits[range(len(codes)), [CODES.index(code) for code in codes]]
+        (gradients,) = torch.autograd.grad(explained.sum(), inputs)
+    maps = formula_maps(method, model.head, inputs.detach().numpy(), gradients.numpy())
     return (maps / (maps.max() or 1)).astype(np.float32)
 
 
-def enlarge(activation_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A small map at a photograph's size.
+def covered_share(backbone: nn.Module, method: str, input_size: int, cells: int) -> float:
+    """How much of the photograph's width and height a stage's cells span, from the top left corner.
+
+    A convolution with stride 2 and no padding drops an odd row or column: at 120 pixels ConvNeXt's last stage has
+    3 × 3 cells of 32 pixels, which span 96 of the 120. Where padding makes more cells instead, they span everything.
+
+    Args:
+        backbone: of timm.
+        method: a key of METHODS.
+        input_size: side of the backbone's square input, pixels.
+        cells: the stage's, on a side.
+    """
+    stride = backbone.feature_info[-2 if METHODS[method].earlier else -1]["reduction"]
+    return min(1.0, cells * stride / input_size)
+
+
+def enlarge(activation_map: np.ndarray, size: tuple[int, int], covered: float = 1.0) -> np.ndarray:
+    """A small map at a photograph's size, bicubic; beyond the centres of the outer cells it goes on evenly.
 
     Args:
         activation_map: float32 (h, w) in [0, 1].
         size: width and height, pixels.
+        covered: of `covered_share`.
 
     Returns:
         float32 (height, width) in [0, 1].
     """
-    enlarged = Image.fromarray(activation_map).resize(size, Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(enlarged), 0, 1)
+    height, width = activation_map.shape
+    margin = 2  # cells, as far as the bicubic kernel reaches
+    padded = Image.fromarray(np.pad(activation_map, margin, mode="edge"))
+    box = (margin, margin, margin + width / covered, margin + height / covered)
+    return np.clip(np.asarray(padded.resize(size, Image.Resampling.BICUBIC, box)), 0, 1)
 
 
 def heat_layer(heat: np.ndarray) -> Image.Image:

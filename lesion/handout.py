@@ -101,7 +101,7 @@ def handout(
     Args:
         influence: of the photograph and its record.
         photograph: RGB, of any size.
-        heat: Grad-CAM of `code`, float32 (h, w) in [0, 1] on the scale common to all seven, of any size.
+        heat: of `Predictor.heat_map` for `code`, float32 (h, w) in [0, 1], of any size.
         code: the diagnosis explained.
         truth: the confirmed diagnosis, a code, where it is known.
 
@@ -144,7 +144,7 @@ def _photographs(
         says = "no part of it speaks for"
     else:
         says = "faint, little here speaks for" if strength < 0.25 else "bright areas spoke most for"
-    caption = f"Grad-CAM: {says}\n{name}" + ("\n(line: half of the highest value)" if outlined else "")
+    caption = f"Heat map: {says}\n{name}" + ("\n(line: half of the highest value)" if outlined else "")
     confirmed = f"Confirmed diagnosis:\n{BY_CODE[truth].name}" if truth else "The photograph"
     pictures = {MARGIN: (photograph, confirmed), 3.0: (overlay(photograph, heat, OPACITY), caption)}
     for left, (picture, words) in pictures.items():

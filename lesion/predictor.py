@@ -22,11 +22,11 @@ from PIL import Image
 from lesion.calibration import EVERYTHING, SUBSETS, UNIFORM, effective
 from lesion.checkpoint import Checkpoint, load_checkpoint
 from lesion.diagnoses import CODES, check_code
-from lesion.errors import UserError
-from lesion.explain import class_activation_maps, enlarge
+from lesion.errors import UserError, shown
+from lesion.explain import METHODS, OFFERED, class_activation_maps, covered_share, enlarge, split_backbone
 from lesion.images import read_image, shrink
 from lesion.metadata import GRID, Metadata
-from lesion.model import head_logits
+from lesion.model import head_logits, one_an_image
 
 DISPLAY_SIZE = 1200
 """Longer side of a photograph on the screen, pixels at most."""
@@ -38,13 +38,15 @@ class Features:
 
     Attributes:
         feature_map: float32 (C, h, w), the backbone's last.
-        embedding: float32 (D,), pooled.
+        embedding: float32, of `FusionModel.pool`, (D,).
         size: width and height of the photograph, pixels.
+        earlier_map: float32 (C, h, w), of the stage before the last; None where the backbone cannot be cut there.
     """
 
     feature_map: torch.Tensor
     embedding: np.ndarray
     size: tuple[int, int]
+    earlier_map: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Predictor:
     def __init__(self, checkpoint: Checkpoint):
         self.checkpoint = checkpoint
         self.config, self.model = checkpoint.config, checkpoint.model.requires_grad_(False)
+        self.stages = split_backbone(self.model.backbone)
+        self.map_methods = tuple(m for m in OFFERED if self.stages or not METHODS[m].earlier)
 
     @torch.inference_mode()
     def features(self, image: Image.Image) -> Features:
@@ -85,8 +89,14 @@ class Predictor:
         """
         image = image.convert("RGB")
         inputs = self.config.transform(image)[None].to(memory_format=torch.channels_last)
-        feature_map = self.model.forward_features(inputs)
-        return Features(feature_map[0].float(), self.model.pool(feature_map)[0].float().numpy(), image.size)
+        if self.stages:
+            before, last = self.stages
+            earlier = before(inputs)
+            feature_map, earlier_map = last(earlier), earlier[0].float()
+        else:
+            feature_map, earlier_map = self.model.forward_features(inputs), None
+        embedding = self.model.pool(feature_map)[0].float().numpy()
+        return Features(feature_map[0].float(), embedding, image.size, earlier_map)
 
     def probabilities(
         self,
@@ -120,7 +130,7 @@ class Predictor:
         """As `probabilities`, from what is already embedded and encoded.
 
         Args:
-            embeddings: float32 (N, D), or (1, D) for one photograph with N records.
+            embeddings: float32, of `FusionModel.pool`, N rows, or one for one photograph with N records.
             metadata: float32 (N, WIDTH), and
             known: bool (N, 3), of `MetadataEncoder.encode`.
             present, prevalence: see `probabilities`.
@@ -157,10 +167,81 @@ class Predictor:
         row = self.probabilities(features, [metadata], prevalence=prevalence)[0]
         return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata)
 
-    def activation_maps(self, features: Features, metadata: Metadata | None = None) -> np.ndarray:
-        """Grad-CAM of all seven diagnoses on one scale, float32 (7, h, w) in [0, 1]."""
+    def diagnosis_set(self, features: Features, metadata: Metadata | None = None) -> tuple[str, ...]:
+        """The conformal set of a photograph, most probable diagnosis first: the codes among which the true one is,
+        for a share `config.conformal.coverage` of the photographs like those of the data set."""
+        encoded, known = self.config.encoder.encode([metadata or Metadata()])
+        row = self.answers(features.embedding[None], encoded, known)
+        members = self.config.conformal.sets(row, effective(SUBSETS[EVERYTHING], known))[0]
+        return tuple(CODES[k] for k in np.argsort(-row[0]) if members[k])
+
+    def is_unfamiliar(self, features: Features) -> bool:
+        """Whether the picture is unlike the photographs that the model was trained on, see `lesion.novelty`."""
+        return self.checkpoint.familiarity.is_unfamiliar(one_an_image(features.embedding[None])[0])
+
+    def activation_maps(
+        self,
+        features: Features,
+        metadata: Metadata | None = None,
+        method: str = "Grad-CAM",
+        codes: Sequence[str] = CODES,
+    ) -> np.ndarray:
+        """Class activation maps on one scale.
+
+        Args:
+            features: of the photograph.
+            metadata: what is known; by default nothing.
+            method: one of `map_methods`.
+            codes: K diagnoses.
+
+        Returns:
+            float32 (K, h, w) in [0, 1]; the largest value of all K maps is 1 (or all are 0).
+
+        Raises:
+            UserError: an unknown method, or one that this backbone has not.
+        """
+        if method not in self.map_methods:
+            raise UserError(f"Heat map {shown(method)} is not known; choose {' or '.join(self.map_methods)}.")
         encoded, _ = self.config.encoder.encode([metadata or Metadata()])
-        return class_activation_maps(self.model, features.feature_map, encoded[0], SUBSETS[EVERYTHING])
+        stage_map = features.earlier_map if METHODS[method].earlier else features.feature_map
+        return class_activation_maps(self.model, stage_map, encoded[0], SUBSETS[EVERYTHING], method, codes)
+
+    def enlarge(self, activation_map: np.ndarray, size: tuple[int, int], method: str = "Grad-CAM") -> np.ndarray:
+        """A map of `activation_maps` laid where it belongs on the photograph, see `lesion.explain.enlarge`."""
+        input_size = self.config.transform.size
+        covered = covered_share(self.model.backbone, method, input_size, activation_map.shape[0])
+        return enlarge(activation_map, size, covered)
+
+    def heat_map(
+        self,
+        features: Features,
+        metadata: Metadata,
+        code: str,
+        size: tuple[int, int] | None = None,
+        method: str | None = None,
+    ) -> np.ndarray:
+        """Where in a photograph the evidence for a diagnosis is, on one scale with the most probable diagnosis.
+
+        Only these two maps are computed: each costs a part of a pass where the method reads the earlier stage.
+
+        Args:
+            features: of the photograph.
+            metadata: what is known.
+            code: the diagnosis.
+            size: of the map, width and height in pixels; by default the photograph's.
+            method: one of `map_methods`; by default the best.
+
+        Returns:
+            float32 (height, width) in [0, 1].
+
+        Raises:
+            UserError: an unknown diagnosis or method.
+        """
+        check_code(code)
+        method = method or self.map_methods[0]
+        codes = list(dict.fromkeys((code, self.predict(features, metadata).diagnosis)))
+        activation_map = self.activation_maps(features, metadata, method, codes)[0]
+        return self.enlarge(activation_map, size or features.size, method)
 
     def grad_cam(
         self, image: Image.Image | Features, metadata: Metadata | None = None, target: str | None = None
@@ -181,7 +262,7 @@ class Predictor:
         features = image if isinstance(image, Features) else self.features(image)
         target = target or self.predict(features, metadata).diagnosis
         check_code(target)
-        return enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size)
+        return self.enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size)
 
 
 def load_predictor(source: str | Path = "weights") -> Predictor:

@@ -1,18 +1,30 @@
-"""Grad-CAM from the stored feature map, and changes in words."""
+"""Class activation maps from stored feature maps, and changes in words."""
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
-from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from conftest import EXAMPLES
+from lesion.calibration import EVERYTHING, SUBSETS
 from lesion.diagnoses import CODES
 from lesion.errors import UserError
-from lesion.explain import change_in_words, enlarge, heat_layer, overlay, percent
+from lesion.explain import (
+    METHODS,
+    OFFERED,
+    change_in_words,
+    class_activation_maps,
+    covered_share,
+    enlarge,
+    heat_layer,
+    overlay,
+    percent,
+    split_backbone,
+)
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import load_predictor
@@ -42,16 +54,40 @@ class Whole(nn.Module):
         return self.model(images, self.metadata, torch.ones(1, 1, 4, dtype=torch.bool))[:, 0]
 
 
-def test_equals_stock_grad_cam_on_the_whole_network(predictor, photograph):
-    """At the last stage, for each diagnosis, once our maps are scaled as the package scales each one by itself."""
-    maps = predictor.activation_maps(predictor.features(photograph), RECORD)
+@pytest.mark.parametrize("method", METHODS)
+def test_equals_the_package_on_the_whole_network(predictor, photograph, method):
+    """For each diagnosis, once our maps are scaled as the package scales each one by itself."""
+    features = predictor.features(photograph)
+    how, record = METHODS[method], predictor.config.encoder.encode([RECORD])[0][0]
+    stage_map = features.earlier_map if how.earlier else features.feature_map
+    maps = class_activation_maps(predictor.model, stage_map, record, SUBSETS[EVERYTHING], method)
     inputs = predictor.config.transform(photograph)[None].requires_grad_()
-    size = tuple(inputs.shape[-2:])
+    layer = predictor.model.backbone.stages[-2 if how.earlier else -1]
     for k in range(7):
-        with GradCAM(Whole(predictor), [predictor.model.backbone.stages[-1]]) as stock:
+        with how.formula(Whole(predictor), [layer]) as stock:
             expected = stock(inputs, [ClassifierOutputTarget(k)])
-        ours = scale_cam_image(scale_cam_image(maps[k : k + 1], size))
-        np.testing.assert_allclose(ours, expected, atol=1e-3)
+        ours = scale_cam_image(scale_cam_image(maps[k : k + 1], tuple(inputs.shape[-2:])))
+        np.testing.assert_allclose(ours, expected, atol=2e-3)
+
+
+def test_fewer_diagnoses_give_the_same_maps_on_their_own_scale(predictor, photograph):
+    features = predictor.features(photograph)
+    for method in predictor.map_methods:
+        every = predictor.activation_maps(features, RECORD, method)
+        some = predictor.activation_maps(features, RECORD, method, ["bcc", "mel"])
+        expected = every[[CODES.index("bcc"), CODES.index("mel")]]
+        np.testing.assert_allclose(some, expected / expected.max(), atol=1e-4)
+
+
+def test_methods_that_a_backbone_has(predictor, photograph):
+    assert predictor.map_methods == OFFERED
+    with pytest.raises(UserError, match="choose LayerCAM, earlier stage or"):
+        predictor.activation_maps(predictor.features(photograph), RECORD, "Eigen-CAM")
+    assert split_backbone(timm.create_model("test_resnet", num_classes=0)) is None
+    before, last = split_backbone(predictor.model.backbone)
+    inputs = predictor.config.transform(photograph)[None]
+    with torch.inference_mode():
+        torch.testing.assert_close(last(before(inputs)), predictor.model.forward_features(inputs))
 
 
 def test_maps_share_one_scale(predictor, photograph):
@@ -101,8 +137,42 @@ def test_overlay_keeps_cold_places():
 
 def test_enlarged_maps_stay_in_range():
     activation = np.random.default_rng(0).random((3, 3)).astype(np.float32)
-    large = enlarge(activation, (90, 60))
-    assert large.shape == (60, 90) and large.min() >= 0 and large.max() <= 1
+    for covered in (1.0, 0.8):
+        large = enlarge(activation, (90, 60), covered)
+        assert large.shape == (60, 90) and large.min() >= 0 and large.max() <= 1
+
+
+def test_cells_are_laid_where_the_backbone_saw_them():
+    """At 120 pixels the centres of ConvNeXt's three last cells are at 16, 48 and 80; behind them the map is even."""
+    activation = np.zeros((3, 3), np.float32)
+    activation[1, 1] = 1
+    large = enlarge(activation, (120, 240), covered=0.8)
+    y, x = np.mgrid[:240, :120] + 0.5
+    assert (large * x).sum() / large.sum() == pytest.approx(48, abs=0.5)
+    assert (large * y).sum() / large.sum() == pytest.approx(96, abs=1)
+    activation = np.zeros((3, 3), np.float32)
+    activation[:, 2] = 1
+    large = enlarge(activation, (120, 120), covered=0.8)
+    assert (large[:, 100:] == 1).all() and large[60, 64] == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "name, size, expected", [("test_convnext", 120, 0.8), ("test_convnext", 128, 1), ("test_efficientnet", 120, 1)]
+)
+def test_covered_share_follows_from_the_cells(name, size, expected):
+    backbone = timm.create_model(name, num_classes=0).eval()
+    with torch.inference_mode():
+        cells = backbone.forward_features(torch.zeros(1, 3, size, size)).shape[-1]
+    assert covered_share(backbone, "Grad-CAM", size, cells) == pytest.approx(expected)
+
+
+def test_the_hidden_part_of_a_photograph_is_the_one_beyond_the_cells():
+    """Why maps are laid so: where no padding blurs it, a strip at the right edge changes no cell of a ConvNeXt."""
+    stem = timm.create_model("test_convnext", num_classes=0).stem
+    images = torch.zeros(1, 3, 62, 62)
+    changed = images.clone()
+    changed[..., 60:] = 1
+    assert torch.equal(stem(images), stem(changed))
 
 
 def test_percent():

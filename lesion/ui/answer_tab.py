@@ -1,26 +1,40 @@
 """The tab "Answer": seven probabilities and a heat map."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import gradio as gr
 from PIL import Image
 
-from lesion.diagnoses import BY_CODE, CODES
+from lesion.conformal import set_in_words
+from lesion.diagnoses import BY_CODE
 from lesion.errors import UserError
-from lesion.explain import change_in_words, enlarge, heat_layer, overlay
+from lesion.explain import change_in_words, heat_layer, overlay
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import Photograph, PhotographStore
 from lesion.ui import views
 from lesion.ui.api import endpoint
 from lesion.ui.inputs import MOST_PROBABLE, Inputs, explained
+from lesion.ui.report_tab import belongs, read_report
 
 HEAT_SIZE = 300
 """Longer side of the heat layer, pixels; the browser enlarges it."""
 NEEDS_IMAGE = "Give a photograph first: a JPEG or PNG file."
 
 
-def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None]) -> tuple[list, Callable]:
+def measured_maps(folder: Path) -> str:
+    """How good the heat maps are, from the checkpoint's report; nothing where it does not say."""
+    try:
+        report = read_report(folder)
+        return views.map_quality(report["explanations"]) if report and belongs(report, folder) else ""
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):  # the tab "Model report" says what is wrong
+        return ""
+
+
+def build(
+    inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None]
+) -> tuple[list, gr.Dropdown, Callable]:
     """Builds the tab inside the current gr.Tab.
 
     Args:
@@ -29,7 +43,8 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
         truth_of: key of a photograph to its confirmed diagnosis, a code, where it is one of the held-out images.
 
     Returns:
-        The components to fill, and what fills them: (photograph, record, diagnosis to explain) to their values.
+        The components to fill; the control of the heat map's method; and what fills them: (photograph, record,
+        diagnosis to explain, method) to their values.
     """
     predictor = store.predictor
 
@@ -38,17 +53,23 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
         together = predictor.predict(photograph.features, metadata).probabilities
         return together, predictor.predict(photograph.features).probabilities
 
-    def show(photograph: Photograph, metadata: Metadata, target: str) -> tuple[str, str, str]:
+    def show(photograph: Photograph, metadata: Metadata, target: str, method: str) -> tuple[str, str, str]:
         together, alone = answer(photograph, metadata)
         code = explained(target, together)
-        activation = predictor.activation_maps(photograph.features, metadata)[CODES.index(code)]
         width, height = photograph.features.size
         scale = HEAT_SIZE / max(width, height)
-        layer = heat_layer(enlarge(activation, (max(1, round(width * scale)), max(1, round(height * scale)))))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        heat = predictor.heat_map(photograph.features, metadata, code, size, method)
         return (
-            views.answer(together, truth_of(photograph.key)),
+            views.answer(
+                together,
+                predictor.diagnosis_set(photograph.features, metadata),
+                predictor.config.conformal.coverage,
+                predictor.is_unfamiliar(photograph.features),
+                truth_of(photograph.key),
+            ),
             views.change(change_in_words(alone, together, metadata)),
-            views.heat(photograph.jpeg, layer, code, float(activation.max())),
+            views.heat(photograph.jpeg, heat_layer(heat), code, float(heat.max()), method),
         )
 
     def predict(
@@ -59,9 +80,13 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
         metadata = Metadata(age, sex, site)
         photograph = store.get(image)
         together, alone = answer(photograph, metadata)
-        heat = predictor.grad_cam(photograph.features, metadata, explained(diagnosis, together))
+        heat = predictor.heat_map(photograph.features, metadata, explained(diagnosis, together))
         top = max(together, key=together.get)
-        summary = f"{BY_CODE[top].name}. {change_in_words(alone, together, metadata)}"
+        members = set_in_words(predictor.diagnosis_set(photograph.features, metadata))
+        summary = f"{BY_CODE[top].name}. {views.set_label(predictor.config.conformal.coverage)}: {members}. "
+        summary += change_in_words(alone, together, metadata)
+        if predictor.is_unfamiliar(photograph.features):
+            summary = f"{views.UNFAMILIAR} {summary}"
         return together, overlay(read_image(image), heat), summary
 
     with gr.Row(equal_height=False):
@@ -71,6 +96,8 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
         with gr.Column(scale=1, min_width=300):
             heat = gr.HTML(views.placeholder("The heat map appears here."), elem_id="heat")
             opacity = gr.Slider(0, 100, 60, step=5, label="Heat opacity (%)", elem_id="opacity")
+            method = gr.Dropdown(list(predictor.map_methods), label="Heat map, the best first", elem_id="method")
+            gr.HTML(measured_maps(predictor.checkpoint.folder), elem_id="map-quality")
     opacity.input(
         None, opacity, None, js="v => document.documentElement.style.setProperty('--heat-opacity', v / 100)",
         api_visibility="private",
@@ -87,6 +114,8 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
         "The answer for one photograph. Give an image file, the age in years as a string of the list ('55'), the sex "
         "and the body site ('unknown' where not known), and the code of the diagnosis to explain, or "
         f"'{MOST_PROBABLE}'. Gives the seven probabilities by diagnosis code (at the data set's prevalence, summing to "
-        "1), the Grad-CAM overlay at the photograph's own size, and a sentence on what the metadata changed.",
+        "1), the heat map laid over the photograph at its own size, and a summary: the most probable diagnosis, the "
+        "set that holds the true one nine times in ten, and what the metadata changed; before them a warning where the "
+        "picture is unlike a dermoscopic photograph.",
     )
-    return [bars, change, heat], show
+    return [bars, change, heat], method, show

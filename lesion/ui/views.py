@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from lesion.cohort import Alarm, Comparison
+from lesion.conformal import set_in_words
 from lesion.diagnoses import BY_CODE, DIAGNOSES
 from lesion.explain import percent
 from lesion.metadata import Metadata
@@ -26,6 +27,10 @@ ATTRIBUTION = (
     '<a href="https://doi.org/10.1038/sdata.2018.161" target="_blank" rel="noopener">Sci. Data 5, 180161 (2018)</a>, '
     '<a href="https://creativecommons.org/licenses/by-nc/4.0/" target="_blank" rel="noopener">CC BY-NC 4.0</a>.'
 )
+UNFAMILIAR = (
+    "This does not look like a dermoscopic photograph. The model knows nothing else, so it answers all the same, and "
+    "what follows means little."
+)
 WELCOME = "Choose a photograph or one of the examples to see an answer."
 
 STYLE = """
@@ -36,7 +41,9 @@ h1.page-title { margin: 0 0 .5rem; font-size: 1.5rem; }
 .attribution { font-size: .8rem; opacity: .85; }
 .attribution a { color: inherit; text-decoration: underline; }
 .answer h2 { margin: 0 0 .1rem; font-size: 1.3rem; }
-.answer .lead { margin: 0 0 .7rem; }
+.answer .lead { margin: 0 0 .3rem; }
+.answer .set { margin: 0 0 .7rem; }
+.answer .problem { margin: 0 0 .7rem; }
 .answer ul { list-style: none; margin: 0; padding: 0; }
 .answer li { margin: 0 0 .5rem; padding: 0; }
 .answer .row { display: flex; justify-content: space-between; gap: .6rem; align-items: baseline; }
@@ -63,6 +70,14 @@ h1.page-title { margin: 0 0 .5rem; font-size: 1.5rem; }
 .heat .scale { display: flex; gap: .5rem; align-items: center; margin-top: .3rem; font-size: .8rem; }
 .heat .ramp { flex: 1; height: .6rem; border-radius: 4px;
   background: linear-gradient(90deg, #00000400, #420a6866, #932667a6, #dd513acc, #fca50ae6, #fcffa4); }
+.map-quality { margin-top: .4rem; font-size: .85rem; }
+.map-quality summary { cursor: pointer; font-weight: 600; }
+.map-quality p { margin: .4rem 0; line-height: 1.4; }
+.map-quality .scroll { overflow-x: auto; }
+.map-quality table { width: 100%; border-collapse: collapse; }
+.map-quality th, .map-quality td { text-align: left; padding: .2rem .4rem; vertical-align: top;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+.map-quality small { white-space: nowrap; opacity: .85; }
 .examples h2 { font-size: 1rem; margin: 0 0 .4rem; }
 .examples .strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(62px, 1fr)); gap: .3rem; }
 .examples button { border: 2px solid transparent; border-radius: 8px; padding: 0; background: none; cursor: pointer;
@@ -152,11 +167,25 @@ def placeholder(message: str) -> str:
     return f'<div class="placeholder">{html.escape(message)}</div>'
 
 
-def answer(probabilities: dict[str, float], truth: str | None = None) -> str:
-    """The seven diagnoses as bars, the most probable first.
+def set_label(coverage: float) -> str:
+    """What a conformal set is, in words."""
+    return f"A set that holds the true diagnosis for {percent(coverage)} of photographs"
+
+
+def answer(
+    probabilities: dict[str, float],
+    members: Sequence[str],
+    coverage: float,
+    unfamiliar: bool,
+    truth: str | None = None,
+) -> str:
+    """The seven diagnoses as bars, the most probable first, and the set of those that come into question.
 
     Args:
         probabilities: by code.
+        members: of the conformal set, codes, the most probable first.
+        coverage: that the set promises.
+        unfamiliar: whether the picture is unlike a dermoscopic photograph.
         truth: the confirmed diagnosis of an example, a code.
     """
     ranked = sorted(DIAGNOSES, key=lambda d: -probabilities[d.code])
@@ -172,9 +201,17 @@ def answer(probabilities: dict[str, float], truth: str | None = None) -> str:
         )
     # Folded up, so that a class can guess first.
     known = f'<details class="truth"><summary>Confirmed diagnosis</summary>{marked(truth)}</details>' if truth else ""
+    warning = f'<p class="problem" role="alert">{UNFAMILIAR}</p>' if unfamiliar else ""
+    left_out = (
+        ""
+        if top.code in members
+        else f" {html.escape(top.name)} is not in it: where that is the true diagnosis, it is nearly always more "
+        "probable than here."
+    )
     return (
-        f'<div class="answer" aria-live="polite"><h2>{marked(top.code)}</h2>'
+        f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
         f'<p class="lead">is the most probable of the seven, with {percent(probabilities[top.code])}.</p>'
+        f'<p class="set">{set_label(coverage)}: <b>{html.escape(set_in_words(members))}</b>.{left_out}</p>'
         f"<ul>{''.join(rows)}</ul>{known}</div>"
     )
 
@@ -340,14 +377,15 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def heat(photograph: bytes, layer: Image.Image, code: str, strength: float) -> str:
+def heat(photograph: bytes, layer: Image.Image, code: str, strength: float, method: str) -> str:
     """The photograph with the heat laid over it; the opacity is the page's --heat-opacity.
 
     Args:
         photograph: JPEG.
         layer: RGBA, of any size with the photograph's proportions.
         code: the diagnosis explained.
-        strength: the map's largest value on the scale common to all seven diagnoses.
+        strength: the map's largest value on the scale common to this diagnosis and the most probable one.
+        method: how the map was made.
     """
     buffer = io.BytesIO()
     layer.save(buffer, "WEBP", quality=80)
@@ -355,12 +393,52 @@ def heat(photograph: bytes, layer: Image.Image, code: str, strength: float) -> s
     if strength == 0:
         text = f"No part of this photograph speaks for {name}."
     elif strength < 0.25:
-        text = f"Faint: little in this photograph speaks for {name}, compared with the other diagnoses."
+        text = f"Faint: little in this photograph speaks for {name}, compared with the most probable diagnosis."
     else:
         text = f"Bright areas spoke most for {name}."
     return (
         f'<figure class="heat"><div class="frame"><img src="{data_uri(photograph, "jpeg")}" alt="The photograph">'
         f'<img class="layer" src="{data_uri(buffer.getvalue(), "webp")}" alt="Heat map: {text}"></div>'
         f'<div class="scale"><span>no evidence</span><span class="ramp"></span><span>most</span></div>'
-        f"<figcaption>{text} One scale for all seven diagnoses (Grad-CAM).</figcaption></figure>"
+        f"<figcaption>{text} On one scale with the most probable diagnosis ({html.escape(method)}).</figcaption>"
+        f"</figure>"
+    )
+
+
+def map_quality(measured: dict) -> str:
+    """How good the heat maps are, folded up.
+
+    Args:
+        measured: of `lesion.localisation.explanation_report`.
+
+    Raises:
+        KeyError, TypeError, ValueError: not in that form.
+    """
+
+    def share(entry: dict) -> str:
+        low, high = entry["interval"]
+        return f"{percent(entry['value'])} <small>({percent(low)} to {percent(high)})</small>"
+
+    def verdict(entry: dict) -> str:
+        low, high = entry["interval"]
+        return "the map is better" if low > 0 else "the map is worse" if high < 0 else "no clear difference"
+
+    rows = []
+    for name, figures in measured["methods"].items():
+        energy, pointing = (
+            f"<td>{share(figures[key])}<br>blob: {percent(figures[f'{key} of the centred Gaussian']['value'])}; "
+            f"{verdict(figures[f'{key} minus centred Gaussian'])}</td>"
+            for key in ("energy", "pointing")
+        )
+        rows.append(f'<tr><th scope="row">{html.escape(name)}</th>{energy}{pointing}</tr>')
+    area = measured["area share"]["value"]
+    return (
+        '<details class="map-quality"><summary>How good are these maps?</summary>'
+        f"<p>Measured on {measured['images']:,} photographs the model never trained on, whose lesions' outlines were "
+        f"drawn or checked by hand. The lesion fills {percent(area)} of a photograph on average: a map that is the "
+        "same everywhere has that share inside it. Photographers centre lesions, so a blob in the middle, as wide as "
+        "the map, is the guess to beat.</p>"
+        '<div class="scroll"><table><thead><tr><th scope="col">map</th><th scope="col">share of it inside the lesion '
+        '(95 % interval)</th><th scope="col">photographs whose hottest point is inside the lesion</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
     )
