@@ -1,0 +1,314 @@
+"""The reference systems side by side, on one split, with one start, seeds and budget:
+`python -m lesion.compare --data PATH_TO_HAM10000 --image-size 64 --epochs 6`.
+
+Trains DenseNet121 and EfficientNet-B0 on the image alone (the reference work's baselines), ConvNeXt-Small on the image
+alone, with metadata by concatenation and by MetaBlock, and the concatenation once more under the reference work's
+split by image, which leaks lesions. Each training is a checkpoint of its own and is taken up where it stopped. The
+epoch and the calibration are chosen on validation; the test part is scored at the end.
+
+Several seeds are averaged: a figure is the mean over the seeds, and its interval resamples lesions for all of them
+alike, so it covers the choice of test lesions. What the luck of a training adds is seen in the figures of each seed.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lesion.calibration import EVERYTHING, IMAGE_ALONE, SUBSETS
+from lesion.checkpoint import CONFIG, load_checkpoint, load_config, write_atomically
+from lesion.errors import UserError
+from lesion.evaluation import Scores, bootstrap_weights, interval
+from lesion.ham10000 import DEFAULT_SPLIT_SEED, read_table, records_of
+from lesion.loop import keep_depthwise_in_float32
+from lesion.metadata import WIDTH
+from lesion.model import DEFAULT_BACKBONE, FusionModel, create_backbone
+from lesion.predictor import Predictor
+from lesion.training import TrainingConfig, random_subsets, train
+
+SYSTEMS_FILE = "systems.json"
+
+
+@dataclass(frozen=True)
+class System:
+    """One of the systems.
+
+    Attributes:
+        key: name of its folder.
+        name: for people.
+        backbone: timm model name.
+        fusion: one of `lesion.model.FUSIONS`.
+        split: "lesion" or "image".
+    """
+
+    key: str
+    name: str
+    backbone: str
+    fusion: str
+    split: str = "lesion"
+
+
+SYSTEMS = (
+    System("convnext_concat", "ConvNeXt-Small and metadata, concatenation", DEFAULT_BACKBONE, "concat"),
+    System("convnext_image", "ConvNeXt-Small, image only", DEFAULT_BACKBONE, "none"),
+    System("convnext_metablock", "ConvNeXt-Small and metadata, MetaBlock", DEFAULT_BACKBONE, "metablock"),
+    System("densenet_image", "DenseNet121, image only", "densenet121.ra_in1k", "none"),
+    System("efficientnet_image", "EfficientNet-B0, image only", "efficientnet_b0.ra_in1k", "none"),
+    System("concat_by_image", "ConvNeXt-Small and metadata, concatenation", DEFAULT_BACKBONE, "concat", "image"),
+)  # fmt: skip
+"""The first is what the others are compared with; the one split by image has other test images and stands apart."""
+PUBLISHED = (
+    {"name": "reference work, ConvNeXt and metadata", "accuracy": 0.7179, "weighted_f1": 0.74},
+    {"name": "reference work, EfficientNet-B0, image only", "accuracy": 0.6990},
+)
+"""As published; split by image, scored on the images that served for early stopping."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every system gets alike.
+
+    Attributes:
+        image_size: side of the square input, in training and prediction, pixels.
+        epochs, batch_size, learning_rate, workers: see `lesion.loop.LoopConfig`.
+        init: "imagenet", "scratch", or a folder that holds ARCHITECTURE.safetensors, made by `lesion.pretrain`, for
+            each architecture (convnext_small, densenet121, efficientnet_b0).
+        mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
+    """
+
+    image_size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    workers: int
+    init: str
+    mixed_precision: str | None
+
+
+def start_in_words(init: str | dict[str, str]) -> str:
+    """The start of the trainings, from what a checkpoint records of it."""
+    if isinstance(init, str):
+        return {"imagenet": "ImageNet weights", "scratch": "random weights"}[init]
+    return (
+        f"a pretraining of each backbone alike, on {init['images']} photographs of {init['classes']} classes at "
+        f"{init['image_size']} × {init['image_size']} pixels, {init['epoch']} epochs"
+    )
+
+
+def training_config(system: System, budget: Budget, seed: int) -> TrainingConfig:
+    """The training of a system: the recipe "finetune" of train.py, the same for all."""
+    init = budget.init
+    if init not in ("imagenet", "scratch"):
+        init = str(Path(init) / f"{system.backbone.split('.')[0]}.safetensors")
+    return TrainingConfig(
+        backbone=system.backbone, init=init, recipe="finetune", fusion=system.fusion, split=system.split,
+        split_seed=DEFAULT_SPLIT_SEED, image_sizes=((budget.image_size, budget.epochs),),
+        evaluation_size=budget.image_size, batch_size=budget.batch_size, learning_rate=budget.learning_rate, seed=seed,
+        workers=budget.workers, class_weighting="sqrt", layer_decay=0.95 if init == "imagenet" else 1.0,
+        drop_path_rate=0.1, mixup_probability=0.5, patience=10, mixed_precision=budget.mixed_precision,
+    )  # fmt: skip
+
+
+def run(table: pd.DataFrame, system: System, budget: Budget, seed: int, output: Path) -> Path:
+    """Trains a system, or goes on with its training, or finds it finished.
+
+    Args:
+        table: of `read_table`.
+        system, budget, seed: what to train.
+        output: folder of all runs.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        UserError: a finished training in the folder had other settings.
+    """
+    folder, config = output / f"{system.key}-seed{seed}", training_config(system, budget, seed)
+    if not (folder / CONFIG).exists():
+        return train(table, config, folder, resume=True)
+    done = load_config(folder).training
+    wanted = {"image_sizes": [list(stage) for stage in config.image_sizes], "batch_size": config.batch_size,
+              "learning_rate": config.learning_rate, "backbone": config.backbone}  # fmt: skip
+    changed = [f"{name} {done[name]}, not {value}" for name, value in wanted.items() if done[name] != value]
+    if changed:
+        raise UserError(f"{folder} holds a training with {'; '.join(changed)}. Give another --output, or remove it.")
+    return folder
+
+
+def test_answers(folder: Path) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """What a finished training answers on its test part, from the embeddings stored with it.
+
+    Args:
+        folder: of the checkpoint.
+
+    Returns:
+        The table of the test images, their probabilities, float64 (N, 7), and the training part's prevalence, (7,).
+    """
+    checkpoint = load_checkpoint(folder)
+    held_out = checkpoint.held_out()
+    rows = np.flatnonzero(held_out.table.test)
+    table = held_out.table.iloc[rows]
+    metadata, known = checkpoint.config.encoder.encode(records_of(table))
+    present = SUBSETS[EVERYTHING if checkpoint.config.metadata else IMAGE_ALONE]
+    probabilities = Predictor(checkpoint).answers(held_out.embeddings[rows], metadata, known, present)
+    return table, probabilities, checkpoint.config.calibration.prevalence
+
+
+def mean_over_seeds(scores: list[Scores], other: list[Scores] | None = None) -> dict[str, dict]:
+    """Figures averaged over seeds, with intervals, or their paired differences from another system's.
+
+    Args:
+        scores: of a system, one a seed.
+        other: of the system to subtract, on the same test images with the same bootstrap weights.
+
+    Returns:
+        {metric: {"value", "interval", "seeds": the value of each seed}}.
+    """
+    out = {}
+    for name in scores[0].values:
+        values, draws = [s.values[name] for s in scores], [s.draws[name] for s in scores]
+        if other is not None:
+            values = [a - b.values[name] for a, b in zip(values, other, strict=True)]
+            draws = [a - b.draws[name] for a, b in zip(draws, other, strict=True)]
+        out[name] = {"value": float(np.mean(values)), "interval": interval(np.mean(draws, axis=0)), "seeds": values}
+    return out
+
+
+def measure_speed(systems: list[System], image_size: int, repeats: int = 20) -> dict[str, dict[str, float]]:
+    """Parameters, and times measured in turns so that whatever slows the machine slows all of them.
+
+    Args:
+        systems: to measure; their weights do not matter.
+        image_size: pixels.
+        repeats: of which the median counts.
+
+    Returns:
+        By key: "parameters", "latency_ms" (one image, float32, the backbone and the head on one record, on this CPU)
+        and "training_ms" (an image of a step with 32, bfloat16, without reading images).
+    """
+    batch, out, models = 32, {}, {}
+    for system in systems:
+        model = FusionModel(create_backbone(system.backbone), system.fusion).to(memory_format=torch.channels_last)
+        keep_depthwise_in_float32(model)
+        models[system.key] = model
+        parameters = sum(p.numel() for p in model.parameters())
+        out[system.key] = {"parameters": parameters, "latency_ms": [], "training_ms": []}
+    images = torch.randn(batch, 3, image_size, image_size).to(memory_format=torch.channels_last)
+    metadata, present = torch.zeros(batch, WIDTH), random_subsets(batch)
+    for turn in range(repeats + 2):
+        for key, model in models.items():
+            model.eval()
+            started = time.perf_counter()
+            with torch.inference_mode():
+                model(images[:1], metadata[:1], present[:1, :1])
+            answered = time.perf_counter()
+            model.train()
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = model(images, metadata, present).float().square().mean()
+            loss.backward()
+            model.zero_grad()
+            trained = time.perf_counter()
+            if turn > 1:  # the first turns choose kernels
+                out[key]["latency_ms"].append(1000 * (answered - started))
+                out[key]["training_ms"].append(1000 * (trained - answered) / batch)
+    return {
+        key: {"parameters": row["parameters"], **{n: statistics.median(row[n]) for n in ("latency_ms", "training_ms")}}
+        for key, row in out.items()
+    }
+
+
+def compare(folders: dict[str, list[Path]]) -> dict[str, dict]:
+    """Scores finished trainings on their test parts.
+
+    Args:
+        folders: by a system's key, its checkpoints, one a seed, the same seeds for all.
+
+    Returns:
+        By key: "metrics", with the images and lesions they are of, and for every system split by lesion but the first
+        "first minus this", paired.
+    """
+    splits = {system.key: system.split for system in SYSTEMS}
+    scores: dict[str, list[Scores]] = {key: [] for key in folders}
+    out, weights = {}, {}
+    for key, runs in folders.items():
+        for folder in runs:
+            table, probabilities, prevalence = test_answers(folder)
+            if splits[key] not in weights:
+                weights[splits[key]] = bootstrap_weights(table.lesion_id)
+            labels, weighting = table.label.to_numpy(), weights[splits[key]]
+            scores[key].append(Scores(labels, probabilities, prevalence, weighting, table.lesion_id))
+        out[key] = {
+            "images": len(table),
+            "lesions": int(table.lesion_id.nunique()),
+            "metrics": mean_over_seeds(scores[key]),
+        }
+    first = SYSTEMS[0].key
+    for key in folders:
+        if key != first and splits[key] == splits[first]:
+            out[key]["first minus this"] = mean_over_seeds(scores[first], scores[key])
+    return out
+
+
+def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Budget]:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m lesion.compare", description=__doc__.split("\n\n")[0])
+    keys = [system.key for system in SYSTEMS]
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder of HAM10000")
+    add("--output", type=Path, default=Path("runs/compare"), help="folder of the trainings (default %(default)s)")
+    add("--results", type=Path, help=f"file of the results (default {SYSTEMS_FILE} in --output)")
+    add("--systems", nargs="+", choices=keys, default=keys, help="default: all; the first is always compared with")
+    add("--seeds", nargs="+", type=int, default=[0], help="one training each (default 0)")
+    add("--image-size", type=int, default=224, help="pixels (default %(default)s)")
+    add("--epochs", type=int, default=20, help="default %(default)s")
+    add("--batch-size", type=int, default=64, help="default %(default)s")
+    add("--learning-rate", type=float, help="default 1e-4 from ImageNet, else 5e-4")
+    add("--init", default="imagenet", help="imagenet (default), scratch, or a folder of files made by lesion.pretrain")
+    add("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: what accelerate launch was told, else no")
+    add("--workers", type=int, default=2, help="processes that read images (default %(default)s)")
+    args = parser.parse_args(arguments)
+    rate = args.learning_rate or (1e-4 if args.init == "imagenet" else 5e-4)
+    return args, Budget(
+        args.image_size, args.epochs, args.batch_size, rate, args.workers, args.init, args.mixed_precision
+    )
+
+
+def main() -> None:
+    args, budget = parse_arguments()
+    chosen = [system for system in SYSTEMS if system.key in args.systems or system is SYSTEMS[0]]
+    try:
+        table = read_table(args.data)
+        folders = {s.key: [] for s in chosen}
+        for seed in args.seeds:
+            for system in chosen:
+                folders[system.key].append(run(table, system, budget, seed, args.output))
+        found = compare(folders)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print("Measuring parameters and times …")
+    speed = measure_speed(chosen, budget.image_size)
+    training = {key: [load_config(folder).training for folder in runs] for key, runs in folders.items()}
+    document = {
+        "budget": {**asdict(budget), "seeds": args.seeds, "start": start_in_words(training[SYSTEMS[0].key][0]["init"])},
+        "systems": [
+            {**asdict(s), **speed[s.key], "minutes": [t["minutes"] for t in training[s.key]], **found[s.key]}
+            for s in chosen
+        ],
+        "published": PUBLISHED,
+    }
+    results = args.results or args.output / SYSTEMS_FILE
+    results.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=2) + "\n"
+    write_atomically(results, lambda path: path.write_text(text, encoding="utf-8"))
+    print(f"Wrote {results}. `python -m lesion.evaluate --systems {results}` puts it into a checkpoint's report.")
+
+
+if __name__ == "__main__":
+    main()

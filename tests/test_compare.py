@@ -1,0 +1,88 @@
+"""The reference systems side by side, on tiny backbones and a small data set."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score
+
+from conftest import TINY
+from lesion import compare
+from lesion.checkpoint import load_checkpoint
+from lesion.ham10000 import read_table, split_table
+
+TINY_SYSTEMS = (
+    compare.System("concat", "tiny and metadata", TINY, "concat"),
+    compare.System("image", "tiny, image only", TINY, "none"),
+    compare.System("metablock", "tiny and metadata, MetaBlock", TINY, "metablock"),
+    compare.System("by_image", "tiny and metadata", TINY, "concat", "image"),
+)
+
+
+def run_main(monkeypatch, *arguments) -> None:
+    monkeypatch.setattr(compare, "SYSTEMS", TINY_SYSTEMS)
+    monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
+    compare.main()
+
+
+@pytest.fixture(scope="module")
+def compared(ham10000, tmp_path_factory):
+    output = tmp_path_factory.mktemp("compare")
+    arguments = ["--data", ham10000, "--output", output, "--image-size", 32, "--epochs", 1, "--batch-size", 32]
+    arguments += ["--init", "scratch", "--workers", 0, "--seeds", 0, 1]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        run_main(monkeypatch, *arguments)
+    return output, arguments
+
+
+def test_every_system_is_scored_on_its_own_test_part(compared, ham10000):
+    output, _ = compared
+    document = json.loads((output / "systems.json").read_text())
+    assert [s["key"] for s in document["systems"]] == [s.key for s in TINY_SYSTEMS]
+    table = read_table(ham10000)
+    for system in document["systems"]:
+        assert system["images"] == len(split_table(table, system["split"]).test)
+        assert system["parameters"] > 0 and system["latency_ms"] > 0 and system["training_ms"] > 0
+        assert ("first minus this" in system) == (system["key"] in ("image", "metablock"))
+    first, image = document["systems"][:2]
+    for metric, entry in image["first minus this"].items():
+        assert entry["value"] == pytest.approx(first["metrics"][metric]["value"] - image["metrics"][metric]["value"])
+        assert entry["interval"][0] <= entry["interval"][1]
+    accuracy = image["metrics"]["dataset.accuracy"]
+    assert accuracy["value"] == pytest.approx(np.mean(accuracy["seeds"])) and len(accuracy["seeds"]) == 2
+    answers, probabilities, _ = compare.test_answers(output / "image-seed1")
+    assert accuracy["seeds"][1] == pytest.approx(accuracy_score(answers.label, probabilities.argmax(1)))
+
+
+def test_finished_trainings_are_found_again_and_others_refused(compared, monkeypatch, capsys):
+    output, arguments = compared
+    before = {p: p.stat().st_mtime_ns for p in output.glob("*/model.safetensors")}
+    assert len(before) == 8
+    run_main(monkeypatch, *arguments)
+    assert before == {p: p.stat().st_mtime_ns for p in output.glob("*/model.safetensors")}
+    with pytest.raises(SystemExit, match=r"batch_size 32, not 16\. Give another --output"):
+        run_main(monkeypatch, *arguments, "--batch-size", 16)
+
+
+def test_metablock_keeps_positions_and_serves_the_app(compared):
+    from lesion.cohort import Cohort
+    from lesion.lab import Lab
+    from lesion.predictor import Predictor
+
+    output, _ = compared
+    checkpoint = load_checkpoint(output / "metablock-seed0")
+    held_out = checkpoint.held_out()
+    assert held_out.embeddings.ndim == 3
+    predictor = Predictor(checkpoint)
+    assert Cohort(predictor, rounds=20).compare(["image"]).images == len(held_out.table)
+    Lab(held_out, checkpoint.config.encoder, rounds=20)
+
+
+def test_starts_are_named_by_architecture(tmp_path):
+    _, budget = compare.parse_arguments(["--data", "d", "--init", str(tmp_path)])
+    config = compare.training_config(compare.SYSTEMS[3], budget, 2)
+    assert config.init == str(tmp_path / "densenet121.safetensors") and config.seed == 2
+    assert config.layer_decay == 1 and config.learning_rate == 5e-4
+    _, budget = compare.parse_arguments(["--data", "d"])
+    assert compare.training_config(compare.SYSTEMS[0], budget, 0).init == "imagenet" and budget.learning_rate == 1e-4
