@@ -296,7 +296,11 @@ def main() -> None:
     speed = measure_speed(chosen, budget.image_size)
     training = {key: [load_config(folder).training for folder in runs] for key, runs in folders.items()}
     document = {
-        "budget": {**asdict(budget), "seeds": args.seeds, "start": start_in_words(training[SYSTEMS[0].key][0]["init"])},
+        "budget": {
+            **{name: value for name, value in asdict(budget).items() if name not in ("init", "workers")},
+            "seeds": args.seeds,
+            "start": start_in_words(training[SYSTEMS[0].key][0]["init"]),
+        },
         "systems": [
             {**asdict(s), **speed[s.key], "minutes": [t["minutes"] for t in training[s.key]], **found[s.key]}
             for s in chosen

@@ -57,21 +57,22 @@ def create_backbone(name: str, pretrained: bool = False, drop_path_rate: float =
     return backbone
 
 
+def create_classifier(width: int) -> nn.Sequential:
+    """The small classifier at the end of a head, of `width` features."""
+    return nn.Sequential(nn.Linear(width, 256), nn.GELU(), nn.Dropout(0.2), nn.Linear(256, len(DIAGNOSES)))
+
+
 class FusionHead(nn.Module):
-    """What every head has: a null image and null fields, and the small classifier at the end.
+    """What every head has: a null image and null fields.
 
     Args:
         image_width: number of image features.
-        classifier_width: number of features that the classifier reads.
     """
 
-    def __init__(self, image_width: int, classifier_width: int):
+    def __init__(self, image_width: int):
         super().__init__()
         self.image_norm = nn.LayerNorm(image_width)
         self.null_image = nn.Parameter(torch.zeros(image_width))
-        self.classifier = nn.Sequential(
-            nn.Linear(classifier_width, 256), nn.GELU(), nn.Dropout(0.2), nn.Linear(256, len(DIAGNOSES))
-        )
         self.register_buffer("absent", torch.from_numpy(ABSENT), persistent=False)
         self.register_buffer("field_of_column", torch.from_numpy(FIELD_OF_COLUMN), persistent=False)
 
@@ -89,10 +90,11 @@ class ConcatenationHead(FusionHead):
     """
 
     def __init__(self, image_width: int, metadata: bool = True):
-        super().__init__(image_width, image_width + (64 if metadata else 0))
+        super().__init__(image_width)
         self.metadata_branch = (
             nn.Sequential(nn.Linear(WIDTH, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU()) if metadata else None
         )
+        self.classifier = create_classifier(image_width + (64 if metadata else 0))
 
     def forward(self, embedding: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """Logits of the seven diagnoses.
@@ -133,9 +135,10 @@ class MetaBlockHead(FusionHead):
     """
 
     def __init__(self, image_width: int):
-        super().__init__(image_width, image_width)
+        super().__init__(image_width)
         self.scale = nn.Sequential(nn.Linear(WIDTH, image_width), nn.LayerNorm(image_width))
         self.shift = nn.Sequential(nn.Linear(WIDTH, image_width), nn.LayerNorm(image_width))
+        self.classifier = create_classifier(image_width)
 
     def forward(self, embedding: torch.Tensor, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """Logits of the seven diagnoses.

@@ -15,6 +15,7 @@ from lesion.evaluate import BEGIN, END, model_card, results_table
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import Predictor
+from lesion.strangers import drawn, text
 from lesion.ui.example_photographs import load_examples
 
 
@@ -57,6 +58,36 @@ def test_examples_are_held_out_and_cover_the_diagnoses(predictor):
         assert CODES[row.label] == example.diagnosis
         assert Metadata(row.age, row.sex, row.site) == example.metadata
         assert read_image(example.path).size == (600, 450)
+
+
+def test_examples_are_familiar_and_a_page_of_text_is_not(predictor):
+    for example in load_examples():
+        assert not predictor.is_unfamiliar(predictor.features(read_image(example.path)))
+    for page in drawn(text, 0, "report"):
+        assert predictor.is_unfamiliar(predictor.features(page))
+
+
+def test_sets_hold_the_true_diagnosis_nine_times_in_ten(report):
+    for name in ("all metadata", "no metadata"):
+        low, high = report["conformal"][name]["coverage"]["interval"]
+        assert low <= 0.9 <= high
+        assert report["calibration"][name]["after"]["ece"]["interval"][1] <= 0.04
+
+
+def test_other_pictures_are_noticed(report):
+    assert report["novelty"]["false alarms on test"]["value"] <= 0.03
+    assert report["novelty"]["far caught"] >= 0.95
+
+
+def test_the_first_heat_map_beats_a_blind_guess(predictor, report):
+    best = report["explanations"]["methods"][predictor.map_methods[0]]
+    assert best["energy minus centred Gaussian"]["interval"][0] > 0
+
+
+def test_the_systems_side_by_side(report):
+    systems = {system["key"]: system for system in report["systems"]["systems"]}
+    image_only = systems["convnext_image"]["first minus this"]
+    assert image_only["dataset.weighted_f1"]["value"] > 0 and image_only["uniform.balanced_accuracy"]["value"] > 0
 
 
 def test_held_out_embeddings_are_the_models(predictor):

@@ -26,7 +26,7 @@ RECORD = ("75", "female", "face")
 DATASET = ("dataset", 2)
 ENDPOINTS = (
     "/predict", "/three_answers", "/shapley", "/age_curve", "/body_map", "/smallest_change", "/alarm", "/sweep",
-    "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads",
+    "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads", "/model_report",
 )  # fmt: skip
 ANYONE = ("any",) * 5
 

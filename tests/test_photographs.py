@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from lesion.checkpoint import HELD_OUT, load_config, read_held_out
+from lesion.checkpoint import FAMILIARITY, HELD_OUT, load_config, read_held_out
 from lesion.errors import UserError
 from lesion.ham10000 import read_table
 from lesion.photographs import FILE, HeldOutPhotographs, pack, small_jpeg
@@ -20,7 +20,7 @@ from lesion.photographs import FILE, HeldOutPhotographs, pack, small_jpeg
 def copied(checkpoint: Path, folder: Path) -> Path:
     """A checkpoint folder of its own."""
     folder.mkdir()
-    for name in ("config.json", "model.safetensors", HELD_OUT):
+    for name in ("config.json", "model.safetensors", HELD_OUT, FAMILIARITY):
         (folder / name).symlink_to(checkpoint / name)
     return folder
 

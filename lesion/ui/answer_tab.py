@@ -83,7 +83,7 @@ def build(
         heat = predictor.heat_map(photograph.features, metadata, explained(diagnosis, together))
         top = max(together, key=together.get)
         members = set_in_words(predictor.diagnosis_set(photograph.features, metadata))
-        summary = f"{BY_CODE[top].name}. {views.set_label(predictor.config.conformal.coverage)}: {members}. "
+        summary = f"{BY_CODE[top].name}. {members}? {views.set_promise(predictor.config.conformal.coverage)} "
         summary += change_in_words(alone, together, metadata)
         if predictor.is_unfamiliar(photograph.features):
             summary = f"{views.UNFAMILIAR} {summary}"

@@ -11,7 +11,18 @@ from lesion.lessons import Lessons
 from lesion.metadata import Metadata
 from lesion.photographs import HeldOutPhotographs
 from lesion.predictor import PhotographStore, Predictor
-from lesion.ui import answer_tab, body, charts, cohort_tab, influence_tab, inputs, lab_tab, lessons_tab, views
+from lesion.ui import (
+    answer_tab,
+    body,
+    charts,
+    cohort_tab,
+    influence_tab,
+    inputs,
+    lab_tab,
+    lessons_tab,
+    report_tab,
+    views,
+)
 from lesion.ui.example_photographs import load_examples
 
 SYSTEM_FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
@@ -24,7 +35,7 @@ SHOW_ALARM = """
 }
 """
 """A lesson that sets how common melanoma is leads to the alarm, far down its tab."""
-STYLE = views.STYLE + body.STYLE + charts.STYLE
+STYLE = views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
 
 
 def build_page(predictor: Predictor) -> gr.Blocks:
@@ -58,18 +69,20 @@ def build_page(predictor: Predictor) -> gr.Blocks:
 
             with gr.Column(scale=9, min_width=320), gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
                 with gr.Tab("Answer", id="answer") as tab_answer:
-                    answer, show_answer = answer_tab.build(given, store, truth_of)
+                    answer, method, show_answer = answer_tab.build(given, store, truth_of)
                 with gr.Tab("Metadata influence", id="influence") as tab_influence:
                     influence = influence_tab.build(given, store, cohort, truth_of)
 
-                def show(path: str | None, age: str, sex: str, site: str, target: str, *values: object) -> tuple:
+                def show(
+                    path: str | None, age: str, sex: str, site: str, target: str, method: str, *values: object
+                ) -> tuple:
                     """Fills the tabs that answer about the photograph."""
                     try:
                         if path is None:
                             raise UserError(views.WELCOME)
                         metadata, photograph = Metadata(age, sex, site), store.get(path)
                         return (
-                            *show_answer(photograph, metadata, target),
+                            *show_answer(photograph, metadata, target, method),
                             *influence.show(photograph, metadata, target, *values),
                         )
                     except UserError as error:
@@ -78,13 +91,15 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                         empty[0] = empty[len(answer)] = view(str(error))
                         return tuple(empty)
 
-                asked, outputs = [*given.all, *influence.controls], [*answer, *influence.outputs]
+                asked, outputs = [*given.all, method, *influence.controls], [*answer, *influence.outputs]
                 # The lessons set controls of the tabs behind them, so these are built first.
                 tab_lessons = gr.Tab("Lessons", id="lessons")
                 with gr.Tab("Cohort", id="cohort") as tab_cohort:
                     used, cases = cohort_tab.build(cohort, photographs, tab_cohort)
                 with gr.Tab("Training lab", id="lab") as tab_lab:
                     weighting = lab_tab.build(lab)
+                with gr.Tab("Model report", id="report") as tab_report:
+                    report_tab.build(predictor.checkpoint.folder, tab_report)
                 prevalence, share, _, threshold = influence.controls
                 with tab_lessons:
                     controls = {
@@ -99,14 +114,14 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         # One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one
         # in the end, so that an answer never stands beside another photograph.
         changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
-        changed += [component.input for component in given.all[1:]]
+        changed += [component.input for component in (*given.all[1:], method)]
         changed += [control.change for control in influence.controls]  # lessons set them too
         gr.on(
             changed, show, asked, outputs, api_visibility="private", show_progress="minimal", trigger_mode="always_last"
         )
 
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
-        for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab):
+        for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab, tab_report):
             tab.select(
                 None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private"
             )

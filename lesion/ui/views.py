@@ -167,9 +167,9 @@ def placeholder(message: str) -> str:
     return f'<div class="placeholder">{html.escape(message)}</div>'
 
 
-def set_label(coverage: float) -> str:
+def set_promise(coverage: float) -> str:
     """What a conformal set is, in words."""
-    return f"A set that holds the true diagnosis for {percent(coverage)} of photographs"
+    return f"A set made like this holds the true diagnosis for {percent(coverage)} of photographs."
 
 
 def answer(
@@ -211,7 +211,7 @@ def answer(
     return (
         f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
         f'<p class="lead">is the most probable of the seven, with {percent(probabilities[top.code])}.</p>'
-        f'<p class="set">{set_label(coverage)}: <b>{html.escape(set_in_words(members))}</b>.{left_out}</p>'
+        f'<p class="set"><b>{html.escape(set_in_words(members))}?</b> {set_promise(coverage)}{left_out}</p>'
         f"<ul>{''.join(rows)}</ul>{known}</div>"
     )
 

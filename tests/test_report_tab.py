@@ -1,0 +1,324 @@
+"""The tab "Model report": a made-up report through to its markup, and the tab in a browser."""
+
+import copy
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import expect
+
+from conftest import SCREENSHOTS, running_app
+from lesion.checkpoint import CONFIG, REPORT, sha256
+from lesion.diagnoses import BY_CODE, CODES
+from lesion.errors import UserError
+from lesion.evaluation import DEFINITIONS, RULES
+from lesion.ui import report_tab
+
+COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))
+OPTIONAL = {
+    "calibration": "calibration",
+    "subgroups": "subgroups",
+    "conformal": "sets",
+    "novelty": "strangers",
+    "explanations": "explanations",
+    "systems": "systems",
+    "against": "against",
+    "curves": "learning",
+}
+"""A key of the report, and its section's."""
+
+
+def about(value: float, width: float = 0.02) -> dict:
+    return {"value": value, "interval": [value - width, value + width]}
+
+
+def metrics(shift: float = 0.0) -> dict:
+    values = {name: about(0.6 + shift) for name in (*report_tab.HEADLINE, *report_tab.OTHER_RULE)}
+    return {**values, "dataset.accuracy": {"value": 0.772 + shift, "interval": [0.748 + shift, 0.794 + shift]}}
+
+
+def per_class() -> dict:
+    names = (*report_tab.PER_CLASS, *report_tab.RANKING)
+    return {code: {"images": images, **{name: about(0.5) for name in names}} for code, images in COUNTS.items()}
+
+
+def subgroup(lesions: int, **others: object) -> dict:
+    return {"images": lesions + 10, "lesions": lesions, "melanomas": 31, "diagnoses": 6, **others}
+
+
+def system(name: str, split: str, **others: object) -> dict:
+    figures = {m: {**about(0.7), "seeds": [0.695, 0.705]} for m in report_tab.SYSTEM_METRICS}
+    times = {"parameters": 49_600_000, "latency_ms": 23.4, "training_ms": 11.2}
+    return {"name": name, "split": split, "images": 1002, "lesions": 747, **times, "metrics": figures, **others}
+
+
+def complete_report() -> dict:
+    """Every section that a report can have."""
+    coverage = {
+        "promised": 0.9,
+        **{name: about(0.9) for name in ("coverage", "sets of one diagnosis")},
+        "mean set size": about(1.93),
+        "per class": {code: {**about(0.88), "images": n, "pooled": code == "df"} for code, n in COUNTS.items()},
+    }
+    enough = {m: about(0.7) for m in report_tab.BY_SUBGROUP}
+    few = {m: about(0.7) for m in report_tab.BY_SUBGROUP[:3]}
+    curve = {"deletion": about(0.3), "insertion": about(0.8)}
+    heat = {
+        "offered": True,
+        **{name: about(0.62) for name in ("energy", "pointing")},
+        **{f"{name} minus centred Gaussian": about(0.04) for name in ("energy", "pointing")},
+    }
+    mcnemar = {"first only": 30, "second only": 12, "p_value": 0.0004}
+    return {
+        "part": "test",
+        "split": "lesion",
+        "images": 1002,
+        "lesions": 747,
+        "bootstrap": {"unit": "lesion", "rounds": 1000, "seed": 0},
+        "definitions": dict(DEFINITIONS),
+        "note": "The data name no patients.",
+        "metrics": {"fused": metrics(), "image alone": metrics(-0.05), "metadata alone": metrics(-0.1)},
+        "fused minus image alone": {name: about(0.042, 0.01) for name in metrics()},
+        "nothing known": {code: {"probability": 0.1, "training prevalence": 0.102} for code in CODES},
+        **{f"per class, {rule}": per_class() for rule in RULES.values()},
+        **{f"confusion matrix, {rule}": [[5] * 7] * 7 for rule in RULES.values()},
+        "calibration": {
+            name: {when: {"ece": about(0.02), "log_loss": about(0.6)} for when in ("before", "after")}
+            for name in ("all metadata", "no metadata")
+        },
+        "subgroups": {
+            "sex": {
+                "female": subgroup(355, **enough),
+                "male": subgroup(386, **few, **{"too few melanomas": "Only 28 melanomas: too few to judge."}),
+                "unknown": subgroup(6, **{"too few": "Only 6 lesions: too few to judge."}),
+            },
+            "dx_type": {"histo": subgroup(300, **enough)},
+        },
+        "curves": {"learning": {"epoch": [1, 2]}},
+        "conformal": {"all metadata": coverage, "no metadata": coverage},
+        "novelty": {
+            "method": "The distance to the nearest training embeddings.",
+            "false-alarm rate on validation": 0.05,
+            "false alarms on test": about(0.052, 0.01),
+            "families": {
+                "noise": {"far": True, "images": 48, "caught": 1.0},
+                "plain skin": {"far": False, "images": 48, "caught": 0.625},
+            },
+        },
+        "explanations": {
+            "images": 1002,
+            "lesions": 747,
+            "explained": "the decided diagnosis",
+            "area share": about(0.3),
+            "methods": {"Grad-CAM": heat},
+            "deletion and insertion": {"images": 100, "orders": {"Grad-CAM": curve, "random order": curve}},
+        },
+        "systems": {
+            "budget": {"image_size": 64, "epochs": 6, "start": "a pretraining of each backbone alike", "seeds": [0, 1]},
+            "systems": [
+                system("ConvNeXt-Small and metadata", "lesion"),
+                system(
+                    "DenseNet121",
+                    "lesion",
+                    **{"first minus this": {m: about(0.031) for m in report_tab.SYSTEM_METRICS}},
+                ),
+                system("ConvNeXt-Small and metadata", "image"),
+            ],
+            "published": [{"name": "reference work", "accuracy": 0.7179}],
+        },
+        "against": {
+            "checkpoint": "/home/someone/weights-before",
+            "backbone": "convnext_small",
+            "first": metrics(),
+            "second": metrics(-0.02),
+            "first minus second": {name: about(0.02) for name in metrics()},
+            "mcnemar": {"data-set prevalence": {"images": mcnemar, "first image of each lesion": mcnemar}},
+        },
+    }
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A checkpoint folder as far as the tab reads it, with learning curves and without a report."""
+    (tmp_path / CONFIG).write_text("{}")
+    Image.new("RGB", (8, 8)).save(tmp_path / "curves.png")
+    return tmp_path
+
+
+def shown(folder: Path, report: dict, own: bool = True) -> ElementTree.Element:
+    """The tab of a report written into the folder; its markup is well formed."""
+    checkpoint = {"checkpoint": sha256(folder / CONFIG)} if own else {}
+    (folder / REPORT).write_text(json.dumps({**report, **checkpoint}))
+    return ElementTree.fromstring(report_tab.render(folder))
+
+
+def text(element: ElementTree.Element) -> str:
+    return " ".join(" ".join(element.itertext()).split())
+
+
+def section(root: ElementTree.Element, key: str) -> str:
+    return text(root.find(f"section[@id='report-{key}']"))
+
+
+def test_a_complete_report_in_words(folder):
+    root = shown(folder, complete_report())
+    everything = text(root)
+    assert not re.search(r"\bnan\b|None|not in the form", everything, re.IGNORECASE)
+    assert [a.get("href") for a in root.iter("a")][:-1] == [f"#report-{s.key}" for s in report_tab.SECTIONS]
+    overview = section(root, "overview")
+    assert "1,002 photographs of 747 skin lesions" in overview and "set apart by lesion" in overview
+    assert "77 (75 to 79) with photograph and metadata, 72 (70 to 74) with the photograph alone" in overview
+    assert "melanocytic nevus, the most common one, would be right for 67" in overview
+    assert "0.772 (0.748 to 0.794)" in overview and "+0.042 (0.032 to 0.052)" in overview
+    assert "Balanced accuracy decided under equal prevalence" in overview
+    assert DEFINITIONS["balanced_accuracy"] in overview
+    diagnoses = section(root, "diagnoses")
+    assert "Melanoma malignant 111 photographs" in diagnoses and "Average precision" in diagnoses
+    assert section(root, "calibration").count("0.020 (0.000 to 0.040)") == 4
+    assert "The largest of the seven gaps is 0.20 percentage points" in section(root, "calibration")
+    subgroups = section(root, "subgroups")
+    assert "female 365 photographs of 355 lesions, 31 melanomas; 6 of 7 diagnoses" in subgroups
+    assert "Only 28 melanomas: too few to judge." in subgroups and "Only 6 lesions" in subgroups
+    assert "histopathology" in subgroups and "histo 3" not in subgroups
+    sets = section(root, "sets")
+    assert "for 90 % of the photographs" in sets and "1.93 (1.91 to 1.95)" in sets
+    assert "90.0\u00a0% (88.0\u00a0% to 92.0\u00a0%)".replace("\u00a0", " ") in sets
+    assert sets.count("too few to have its own") == 2
+    strangers = section(root, "strangers")
+    assert "noise" in strangers and "62.5 %" in strangers and "5.2 % (4.2 % to 6.2 %)" in strangers
+    assert "+4.0 (2.0 to 6.0)" in section(root, "explanations")
+    systems = section(root, "systems")
+    assert "first − this: +0.031 (0.011 to 0.051)" in systems and "trainings: 0.695, 0.705" in systems
+    assert "64 × 64 pixels, 6 epochs" in systems and "2 trainings each" in systems
+    assert "As published: split by image" in systems and "0.718" in systems
+    against = section(root, "against")
+    assert "only this one right for 30, only the other for 12; p < 0.001" in against
+    assert "someone" not in against, "visitors need not know the server's folders"
+
+
+def test_a_report_of_the_image_alone(folder):
+    report = complete_report()
+    del report["fused minus image alone"], report["nothing known"]
+    report["metrics"] = {"image alone": metrics()}
+    overview = section(shown(folder, report), "overview")
+    assert "metadata alone" not in overview and "fused" not in overview
+
+
+def test_what_could_not_be_measured_is_said(folder):
+    report = complete_report()
+    nothing = {"value": float("nan"), "interval": [float("nan")] * 2}
+    for rule in RULES.values():
+        report[f"per class, {rule}"]["df"] = {"images": 0, "auroc": nothing}
+    for entry in report["conformal"].values():
+        entry["per class"]["vasc"] = {**nothing, "images": 0, "pooled": True}
+    report["metrics"]["fused"]["malignant_auroc"] = nothing
+    root = shown(folder, report)
+    assert "nan" not in text(root).lower().split() and "None" not in text(root)
+    assert "Dermatofibroma 0 photographs no such photograph" in section(root, "diagnoses")
+    assert section(root, "sets").count("no such photograph") == 2
+    assert "– image alone 0.550 (0.530 to 0.570)" in section(root, "overview")
+
+
+def test_a_strangers_report_cannot_write_markup(folder):
+    report = complete_report()
+    bad = '<script>alert("1")</script>'
+    report["note"] = report["novelty"]["method"] = report["systems"]["systems"][0]["name"] = bad
+    report["novelty"]["families"][bad] = {"far": True, "images": 1, "caught": None}
+    report["subgroups"]["sex"]["unknown"]["too few"] = report["definitions"]["recall"] = bad
+    report["calibration"][bad] = report["calibration"].pop("no metadata")
+    report["explanations"]["methods"][bad] = report["explanations"]["methods"]["Grad-CAM"]
+    root = shown(folder, report)
+    assert not list(root.iter("script"))
+    assert text(root).count(bad) > 5
+
+
+@pytest.mark.parametrize("key", OPTIONAL)
+def test_missing_sections_are_left_out(folder, key):
+    report = complete_report()
+    del report[key]
+    root = shown(folder, report)
+    keys = [element.get("id").removeprefix("report-") for element in root.iter("section") if element.get("id")]
+    assert keys == [s.key for s in report_tab.SECTIONS if s.key != OPTIONAL[key]]
+    assert f"#report-{OPTIONAL[key]}" not in [a.get("href") for a in root.iter("a")]
+
+
+@pytest.mark.parametrize("key", OPTIONAL)
+def test_a_section_in_another_form_spares_the_others(folder, key):
+    report = copy.deepcopy(complete_report())
+    report[key] = {"learning": "here" in key} if key == "curves" else {"first": "not", "families": [1]}
+    root = shown(folder, report)
+    if key != "curves":
+        assert "not in the form that this app reads" in section(root, OPTIONAL[key])
+    assert "0.772 (0.748 to 0.794)" in section(root, "overview")
+
+
+def test_another_checkpoints_report_is_shown_with_a_warning(folder):
+    root = shown(folder, complete_report(), own=False)
+    assert "of another checkpoint" in text(root.find("div[@role='alert']"))
+    assert "0.772 (0.748 to 0.794)" in section(root, "overview")
+    assert shown(folder, complete_report()).find("div[@role='alert']") is None
+
+
+def test_figures_lie_in_the_page_where_there_are_any(folder):
+    root = shown(folder, complete_report())
+    assert [image.get("src")[:22] for image in root.iter("img")] == ["data:image/png;base64,"]
+    (folder / "curves.png").unlink()
+    root = shown(folder, complete_report())
+    assert not list(root.iter("img")) and root.find("section[@id='report-learning']") is None
+
+
+def test_no_report_and_a_damaged_one(folder):
+    assert report_tab.EVALUATE in text(ElementTree.fromstring(report_tab.render(folder)))
+    for content in (b"{", b"[]", b"\xff"):
+        (folder / REPORT).write_bytes(content)
+        with pytest.raises(UserError, match="damaged"):
+            report_tab.read_report(folder)
+        assert "damaged" in report_tab.render(folder)
+
+
+def test_descriptions_are_those_of_the_diagnoses(folder):
+    heads = {head.get("title") for head in shown(folder, complete_report()).iter("th")}
+    assert {BY_CODE[code].description for code in CODES} <= heads
+
+
+def test_in_the_browser_from_no_report_to_one(checkpoint, browser, tmp_path):
+    copied = tmp_path / "checkpoint"
+    copied.mkdir()
+    for path in checkpoint.iterdir():
+        if path.name != REPORT:
+            (copied / path.name).symlink_to(path)
+    apps = running_app(copied, tmp_path / "log")
+    server = next(apps)
+    client = Client(server, verbose=False)
+    with pytest.raises(AppError, match=re.escape(report_tab.EVALUATE)):
+        client.predict(api_name="/model_report")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server)
+    page.get_by_role("tab", name="Model report", exact=True).click()
+    expect(page.locator("#model-report .placeholder")).to_contain_text(report_tab.EVALUATE, timeout=20_000)
+    expect(page.locator("#inputs")).not_to_be_visible()
+
+    report = {**complete_report(), "checkpoint": sha256(copied / CONFIG)}
+    (copied / REPORT).write_text(json.dumps(report))
+    assert client.predict(api_name="/model_report") == report
+    page.get_by_role("tab", name="Cohort", exact=True).click()
+    page.get_by_role("tab", name="Model report", exact=True).click()
+    expect(page.locator("#report-overview")).to_contain_text("0.772 (0.748 to 0.794)", timeout=20_000)
+    with page.expect_download() as download:
+        page.get_by_text(f"Download {REPORT}").click()
+    assert json.loads(download.value.path().read_text()) == report
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the edge"
+        page.screenshot(path=SCREENSHOTS / f"report-{width}.png", full_page=True)
+    assert not errors
+    page.close()
+    next(apps, None)
