@@ -135,7 +135,8 @@ def run(table: pd.DataFrame, system: System, budget: Budget, seed: int, output: 
         return train(table, config, folder, resume=True)
     done = load_config(folder).training
     wanted = {"image_sizes": [list(stage) for stage in config.image_sizes], "batch_size": config.batch_size,
-              "learning_rate": config.learning_rate, "backbone": config.backbone}  # fmt: skip
+              "learning_rate": config.learning_rate, "backbone": config.backbone, "split_seed": config.split_seed,
+              }  # fmt: skip
     changed = [f"{name} {done[name]}, not {value}" for name, value in wanted.items() if done[name] != value]
     if changed:
         raise UserError(f"{folder} holds a training with {'; '.join(changed)}. Give another --output, or remove it.")
@@ -169,10 +170,10 @@ def mean_over_seeds(scores: list[Scores], other: list[Scores] | None = None) -> 
         other: of the system to subtract, on the same test images with the same bootstrap weights.
 
     Returns:
-        {metric: {"value", "interval", "seeds": the value of each seed}}.
+        {metric: {"value", "interval", "seeds": the value of each seed}}, of all metrics but the calibration error.
     """
     out = {}
-    for name in scores[0].values:
+    for name in scores[0].values.keys() - {"ece"}:  # its interval is no percentile of draws
         values, draws = [s.values[name] for s in scores], [s.draws[name] for s in scores]
         if other is not None:
             values = [a - b.values[name] for a, b in zip(values, other, strict=True)]
@@ -295,11 +296,16 @@ def main() -> None:
     print("Measuring parameters and times …")
     speed = measure_speed(chosen, budget.image_size)
     training = {key: [load_config(folder).training for folder in runs] for key, runs in folders.items()}
+    starts = {start_in_words(t["init"]) for trainings in training.values() for t in trainings}
+    if len(starts) > 1:
+        sys.exit(
+            f"error: {args.output} holds trainings from different starts: {'; '.join(starts)}. Give another --output."
+        )
     document = {
         "budget": {
             **{name: value for name, value in asdict(budget).items() if name not in ("init", "workers")},
             "seeds": args.seeds,
-            "start": start_in_words(training[SYSTEMS[0].key][0]["init"]),
+            "start": starts.pop(),
         },
         "systems": [
             {**asdict(s), **speed[s.key], "minutes": [t["minutes"] for t in training[s.key]], **found[s.key]}

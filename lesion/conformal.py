@@ -13,8 +13,11 @@ every other figure here, calibration among them. HAM10000 photographs harder les
 the sets covered 87 % of the validation photographs, not 90 % (five folds by lesion).
 
 The most probable diagnosis is not forced into its set: it is right for 95 % of the nevi, two thirds of all photographs,
-and sets that always hold it covered 93 %. A set can so leave out the most probable diagnosis, where that one is
-usually far more probable when it is true.
+and sets that always hold it covered 93 %. A set can so leave out the most probable diagnosis; the photographs where
+that happens are hard ones, and there the set is less reliable than the promise, which is one on average.
+
+The promise is approximate: the same validation part also served for early stopping and calibration, and it is made for
+each diagnosis with nine lesions. One with fewer gets no promise from the threshold of all together.
 """
 
 from collections.abc import Sequence

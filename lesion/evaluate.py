@@ -1,29 +1,50 @@
-"""Open the test part, once, at the end: `python -m lesion.evaluate --data PATH_TO_HAM10000 --checkpoint weights`.
+"""Open the test part, at the end: `python -m lesion.evaluate --data PATH_TO_HAM10000 --checkpoint weights`.
 
 Runs the checkpoint over its test images as the app would, prints every metric with a 95 % interval (bootstrap by
 lesion) under both decision rules, and writes report.json, its figures, and the checkpoint's model card. With
---readme FILE the results table between that file's markers is written anew from the report.
+--readme FILE the results tables between that file's markers are written anew from the report; with --against CHECKPOINT
+another one is run over the same images and compared with, paired.
 """
 
 import argparse
 import json
+import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix
+import pandas as pd
+from scipy.special import softmax
+from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 from tqdm.auto import tqdm
 
-from lesion.calibration import NOTHING, SUBSETS, VIEWS
+from lesion.calibration import EVERYTHING, IMAGE_ALONE, NOTHING, SUBSETS, VIEWS, effective
 from lesion.checkpoint import CONFIG, HELD_OUT, REPORT, read_held_out, sha256, write_atomically
+from lesion.conformal import coverage_report
 from lesion.diagnoses import CODES, DIAGNOSES
 from lesion.errors import UserError
-from lesion.evaluation import CLASSES, RULES, Scores, bootstrap_weights, decide, per_class_metrics, per_class_table
+from lesion.evaluation import (
+    CLASSES,
+    DEFINITIONS,
+    RULES,
+    SPECIFICITIES,
+    Scores,
+    bootstrap_weights,
+    compare_models,
+    decide,
+    per_class_table,
+    rule_in_words,
+)
+from lesion.figures import figures_of
 from lesion.ham10000 import ATTRIBUTION, read_table, records_of
 from lesion.images import read_image
+from lesion.localisation import MASKS, explanation_report, has_masks
 from lesion.metadata import Metadata
+from lesion.model import head_logits, one_an_image
 from lesion.predictor import Predictor, load_predictor
+from lesion.strangers import novelty_report, scikit_image_samples
+from lesion.subgroups import subgroups
 
 ROUNDS, SEED = 1000, 0
 METRICS = {
@@ -33,98 +54,285 @@ METRICS = {
     "log_loss": "log-loss",
     "macro_auroc": "macro AUROC",
 }
-"""The figures of the README's table; the decision rule is in the name."""
+"""The figures of the README's first table; the decision rule is in the name."""
+CALIBRATED = {"all metadata": "fused", "no metadata": "image alone"}
+"""The views whose calibration is reported before and after."""
+CURVE_POINTS = 60
+CHANGED = 40
+"""Test photographs at most that are blurred and half covered, to see whether that is noticed."""
+HISTORY = "history.csv"
 BEGIN, END = "<!-- results: begin, written by lesion.evaluate -->", "<!-- results: end -->"
 
 
-def evaluate(predictor: Predictor, data: Path) -> tuple[dict, dict[str, Scores]]:
-    """Scores a checkpoint on its test part.
+@dataclass(frozen=True)
+class Answers:
+    """What a checkpoint answers on its test part.
+
+    Attributes:
+        predictor: that answered.
+        table: of `read_table`, the test images.
+        embeddings: float32, of `FusionModel.pool`, N rows.
+        known: which of age, sex and site each record has, bool (N, 3).
+        logits: of the head, float (N, 7), by index into SUBSETS.
+        probabilities: calibrated, at the data set's prevalence, float (N, 7), by the same.
+    """
+
+    predictor: Predictor
+    table: pd.DataFrame
+    embeddings: np.ndarray
+    known: np.ndarray
+    logits: dict[int, np.ndarray]
+    probabilities: dict[int, np.ndarray]
+
+    @property
+    def full(self) -> int:
+        """The index into SUBSETS of everything the model reads."""
+        return EVERYTHING if self.predictor.config.metadata else IMAGE_ALONE
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int (N,)."""
+        return self.table.label.to_numpy()
+
+
+def held_out_test(predictor: Predictor) -> list[str]:
+    """The image ids of a checkpoint's test part."""
+    held_out = read_held_out(predictor.checkpoint.folder / HELD_OUT).table
+    return list(held_out.image_id[held_out.test])
+
+
+def answer_test_part(predictor: Predictor, data: Path) -> Answers:
+    """Runs a checkpoint over its test images, from the files, as the app would.
 
     Args:
-        predictor: of a checkpoint; its held-out table names the test images.
+        predictor: its held-out table names the test images.
         data: the data set's folder.
-
-    Returns:
-        The report, and the scores it was made from, by view.
 
     Raises:
         UserError: test images are not in the data set.
     """
-    held_out = read_held_out(predictor.checkpoint.folder / HELD_OUT).table
+    test = held_out_test(predictor)
     table = read_table(data, verify=False).set_index("image_id", drop=False)
-    test = held_out.image_id[held_out.test]
     missing = sorted(set(test) - set(table.index))
     if missing:
         raise UserError(f"{data} lacks {len(missing)} of the checkpoint's {len(test)} test images: {missing[0]}, …")
-    table = table.loc[test]
-    labels, records = table.label.to_numpy(), records_of(table)
-    probabilities = {name: np.empty((len(table), len(CODES))) for name in VIEWS}
-    masks = np.stack([SUBSETS[index] for index in VIEWS.values()])
-    for i, path in enumerate(tqdm(table.path, desc="Test images", unit="image")):
-        features = predictor.features(read_image(path))
-        rows = predictor.probabilities(features, [records[i]] * len(VIEWS), masks)
-        for name, row in zip(VIEWS, rows, strict=True):
-            probabilities[name][i] = row
+    table = table.loc[test].reset_index(drop=True)
+    images = tqdm(table.path, desc="Test images", unit="image")
+    embeddings = np.stack([predictor.features(read_image(path)).embedding for path in images])
+    metadata, known = predictor.config.encoder.encode(records_of(table))
+    subsets = VIEWS.values() if predictor.config.metadata else [IMAGE_ALONE]
+    logits = {s: head_logits(predictor.model.head, embeddings, metadata, SUBSETS[s]) for s in subsets}
+    calibrate = predictor.config.calibration.probabilities
+    probabilities = {s: calibrate(logits[s], effective(SUBSETS[s], known)) for s in subsets}
+    return Answers(predictor, table, embeddings, known, logits, probabilities)
+
+
+def evaluate(answers: Answers) -> dict:
+    """The report on a checkpoint's test part: every number of the figures, the model card and the README.
+
+    Args:
+        answers: of `answer_test_part`.
+    """
+    predictor, table, labels = answers.predictor, answers.table, answers.labels
     weights = bootstrap_weights(table.lesion_id, ROUNDS, SEED)
     prevalence = predictor.config.calibration.prevalence
-    names = VIEWS if predictor.config.metadata else ["image alone"]
-    scores = {name: Scores(labels, probabilities[name], prevalence, weights) for name in names}
+    scores = {
+        name: Scores(labels, answers.probabilities[s], prevalence, weights, table.lesion_id)
+        for name, s in VIEWS.items()
+        if s in answers.probabilities
+    }
+    best = scores.get("fused", scores["image alone"])
     report = {
         "part": "test",
         "split": predictor.config.training["split"],
         "images": len(table),
         "lesions": int(table.lesion_id.nunique()),
-        "bootstrap": {"unit": "lesion", "rounds": ROUNDS, "seed": SEED, "interval": "95 % percentile"},
+        "bootstrap": {"unit": "lesion", "rounds": ROUNDS, "seed": SEED, "interval": "95 % percentile; basic for ece"},
         "rules": RULES,
+        "decided under": {metric: rule_in_words(metric) for metric in best.values},
+        "definitions": DEFINITIONS,
         "checkpoint": sha256(predictor.checkpoint.folder / CONFIG),
         "note": "The data name no patients: different lesions of one patient may be on both sides of the split.",
         "metrics": {name: s.with_intervals() for name, s in scores.items()},
     }
     if len(scores) > 1:
         report["fused minus image alone"] = scores["fused"].minus(scores["image alone"])
-        nothing = predictor.probabilities(features, [Metadata()], SUBSETS[NOTHING])[0]
-        report["nothing known"] = {
-            code: {"probability": float(p), "training prevalence": float(q)}
-            for code, p, q in zip(CODES, nothing, prevalence, strict=True)
-        }
-    best = scores.get("fused", scores["image alone"])
+        report["nothing known"] = nothing_known(answers)
     for rule in RULES:
         decisions = decide(best.probabilities, prevalence, rule)
-        report[f"per class, {RULES[rule]}"] = per_class_metrics(labels, decisions)
+        report[f"per class, {RULES[rule]}"] = best.per_class(rule)
         report[f"confusion matrix, {RULES[rule]}"] = confusion_matrix(labels, decisions, labels=CLASSES).tolist()
-    return report, scores
+    report["calibration"], reliability = calibration_report(answers, scores)
+    report["conformal"] = conformal_report(answers, weights)
+    report["novelty"] = novelty_report(
+        predictor.checkpoint.familiarity,
+        lambda picture: one_an_image(predictor.features(picture).embedding[None])[0],
+        one_an_image(answers.embeddings),
+        weights,
+        table.path[:: math.ceil(len(table) / CHANGED)],
+    )
+    report["subgroups"] = subgroups(table, labels, best.probabilities, prevalence, weights)
+    report["curves"] = {
+        "reliability": reliability,
+        **ranking_curves(labels, best.probabilities),
+        **learning_curves(predictor.checkpoint.folder),
+    }
+    return report
 
 
-def draw_confusion(report: dict, path: Path) -> None:
-    """Confusion matrices under both rules: counts, coloured by the share of the true diagnosis."""
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    for axes, (rule, name) in zip(figure.subplots(1, 2), RULES.items(), strict=True):
-        counts = np.array(report[f"confusion matrix, {name}"])
-        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (row, column), count in np.ndenumerate(counts):
-            axes.text(column, row, count, ha="center", va="center", color="white" if shares[row, column] > 0.5 else "k")
-        value = report["metrics"][next(iter(report["metrics"]))][f"{rule}.balanced_accuracy"]["value"]
-        axes.set(
-            xticks=CLASSES, xticklabels=CODES, yticks=CLASSES, yticklabels=CODES, xlabel="decided", ylabel="true",
-            title=f"{name}, balanced accuracy {value:.3f}",
-        )  # fmt: skip
-    write_atomically(path, lambda partial: figure.savefig(partial, dpi=110, format="png"))
+def nothing_known(answers: Answers) -> dict[str, dict[str, float]]:
+    """What the model says with every input absent, beside the training part's prevalence, by code."""
+    predictor = answers.predictor
+    metadata, known = predictor.config.encoder.encode([Metadata()])
+    shown = predictor.answers(answers.embeddings[:1], metadata, known, SUBSETS[NOTHING])[0]
+    return {
+        code: {"probability": float(p), "training prevalence": float(q)}
+        for code, p, q in zip(CODES, shown, predictor.config.calibration.prevalence, strict=True)
+    }
 
 
-def draw_reliability(scores: Scores, path: Path) -> None:
-    """Shown probability against observed frequency, all diagnoses together, in twenty equally filled bins."""
-    shown = scores.probabilities.ravel()
-    true = (scores.labels[:, None] == CLASSES).ravel()
-    edges = np.unique(np.quantile(shown, np.linspace(0, 1, 21)))
-    bins = np.clip(np.digitize(shown, edges[1:-1]), 0, len(edges) - 2)
-    points = [(shown[bins == b].mean(), true[bins == b].mean()) for b in np.unique(bins)]
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--")
-    axes.plot(*zip(*points, strict=True), marker="o", color=DIAGNOSES[1].colour)
-    axes.set(xlabel="probability shown", ylabel="share that was true", title="All diagnoses, test part", aspect=1)
-    write_atomically(path, lambda partial: figure.savefig(partial, dpi=110, format="png"))
+def calibration_report(answers: Answers, scores: dict[str, Scores]) -> tuple[dict, dict]:
+    """Calibration error and log-loss before and after calibration, and the points of the reliability diagrams.
+
+    Args:
+        answers: of `answer_test_part`.
+        scores: of the calibrated answers, by view.
+
+    Returns:
+        Two dictionaries by a key of CALIBRATED, by "before" (the softmax of the head's logits) and "after": the
+        metrics "ece" and "log_loss" with intervals, "plain_ece" (not debiased) and "chance_ece" (the plain error that a
+        perfect model would show on average on these images); and the points of `CalibrationError.curve`.
+    """
+    metrics, curves = {}, {}
+    lesions = answers.table.lesion_id
+    for name, view in CALIBRATED.items():
+        if view not in scores:
+            continue
+        after = scores[view]
+        before = softmax(answers.logits[VIEWS[view]].astype(np.float64), axis=1)
+        of_both = {"before": Scores(answers.labels, before, after.prevalence, after.weights, lesions), "after": after}
+        metrics[name], curves[name] = {}, {}
+        for when, of_one in of_both.items():
+            with_intervals, error = of_one.with_intervals(), of_one.calibration_error
+            metrics[name][when] = {
+                **{metric: with_intervals[metric] for metric in ("ece", "log_loss")},
+                "plain_ece": error.plain,
+                "chance_ece": float(error.by_chance(of_one.weights).mean()),
+            }
+            curves[name][when] = error.curve(of_one.weights)
+    return metrics, curves
+
+
+def conformal_report(answers: Answers, weights: np.ndarray) -> dict[str, dict]:
+    """How often the sets of diagnoses hold the true one: by a key of CALIBRATED, the values of `coverage_report`.
+
+    Args:
+        answers: of `answer_test_part`.
+        weights: of `bootstrap_weights`, float (rounds, N).
+    """
+    conformal, out = answers.predictor.config.conformal, {}
+    for name, view in CALIBRATED.items():
+        if (subset := VIEWS[view]) in answers.probabilities:
+            sets = conformal.sets(answers.probabilities[subset], effective(SUBSETS[subset], answers.known))
+            out[name] = coverage_report(sets, answers.labels, weights, conformal, subset)
+    return out
+
+
+def ranking_curves(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, list]]:
+    """ROC and precision-recall curves of each diagnosis against the rest.
+
+    Args:
+        labels: int (N,).
+        probabilities: float (N, 7).
+
+    Returns:
+        "roc": by code, at most CURVE_POINTS pairs of 1 − specificity and sensitivity; "precision_recall": of recall
+        and precision. Diagnoses without an image, or that all images have, are left out.
+    """
+    out = {"roc": {}, "precision_recall": {}}
+    for k, code in enumerate(CODES):
+        positive = labels == k
+        if 0 < positive.sum() < len(labels):
+            false, found, _ = roc_curve(positive, probabilities[:, k])
+            precision, recall, _ = precision_recall_curve(positive, probabilities[:, k])
+            out["roc"][code] = thinned(np.column_stack([false, found]))
+            out["precision_recall"][code] = thinned(np.column_stack([recall, precision]))
+    return out
+
+
+def thinned(points: np.ndarray) -> list[list[float]]:
+    """At most CURVE_POINTS points of a curve, float (n, 2), evenly spaced along it, its ends among them."""
+    along = np.concatenate([[0], np.abs(np.diff(points, axis=0)).sum(1).cumsum()])
+    wanted = np.searchsorted(along, np.linspace(0, along[-1], CURVE_POINTS - 1))
+    return points[np.unique(np.append(wanted, len(points) - 1))].round(5).tolist()
+
+
+def learning_curves(folder: Path) -> dict[str, dict[str, list]]:
+    """{"learning": the columns of the training's history by name}, or nothing where none lies beside the checkpoint."""
+    path = folder / HISTORY
+    return {"learning": pd.read_csv(path).to_dict("list")} if path.exists() else {}
+
+
+def check_same_test_part(predictor: Predictor, other: Predictor) -> None:
+    """Raises a UserError where two checkpoints do not hold out exactly the same test images."""
+    ours, theirs = set(held_out_test(predictor)), set(held_out_test(other))
+    if ours != theirs:
+        raise UserError(
+            f"--against {other.checkpoint.folder} holds out other test images: {len(ours & theirs)} of "
+            f"{predictor.checkpoint.folder}'s {len(ours)} are among its {len(theirs)}. Compare checkpoints trained "
+            "with the same --split and --split-seed."
+        )
+
+
+def compare_checkpoints(answers: Answers, other: Answers) -> dict:
+    """Two checkpoints on the same test images, each with everything it reads.
+
+    Args:
+        answers: of the reported checkpoint, the "first".
+        other: of the "second".
+
+    Returns:
+        What the second is, and the values of `compare_models`.
+    """
+    rows = pd.Index(other.table.image_id).get_indexer(answers.table.image_id)
+    folder, config = other.predictor.checkpoint.folder, other.predictor.config
+    lesions = answers.table.lesion_id
+    return {
+        "checkpoint": folder.resolve().name,
+        "sha256": sha256(folder / CONFIG),
+        "backbone": config.backbone,
+        **compare_models(
+            answers.labels,
+            answers.probabilities[answers.full],
+            other.probabilities[other.full][rows],
+            (answers.predictor.config.calibration.prevalence, config.calibration.prevalence),
+            lesions,
+            bootstrap_weights(lesions, ROUNDS, SEED),
+        ),
+    }
+
+
+def without_nan(value):
+    """A document with None for every NaN, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def read_systems(path: Path) -> dict:
+    """The document that `lesion.compare` wrote.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"--systems {path} cannot be read ({error}); make it with `python -m lesion.compare`."
+        ) from None
 
 
 def value_in_words(entry: dict) -> str:
@@ -134,7 +342,7 @@ def value_in_words(entry: dict) -> str:
 
 
 def results_table(report: dict) -> str:
-    """The report's headline figures as a Markdown table."""
+    """The report's headline figures as two Markdown tables."""
     views = dict(report["metrics"])
     if "fused minus image alone" in report:
         views["fused − image alone"] = report["fused minus image alone"]
@@ -148,11 +356,104 @@ def results_table(report: dict) -> str:
     ]
     for name, metrics in views.items():
         lines.append(f"| {name} | " + " | ".join(value_in_words(metrics[m]) for m in METRICS) + " |")
+    at = " | ".join(f"melanoma sensitivity at {s} % specificity" for s in SPECIFICITIES)
+    lines += [
+        "",
+        "What reads the probabilities and needs no decision rule; malignant are mel, bcc and akiec, and the "
+        "calibration error is that of the most probable diagnosis, debiased.",
+        "",
+        f"| inputs | malignant AUROC | {at} | calibration error before → after calibration | Brier score |",
+        "| --- |" + " --- |" * (3 + len(SPECIFICITIES)),
+    ]
+    for name, view in CALIBRATED.items():
+        if view not in report["metrics"]:
+            continue
+        metrics, ece = report["metrics"][view], {w: e["ece"] for w, e in report["calibration"][name].items()}
+        cells = [
+            value_in_words(metrics["malignant_auroc"]),
+            *(value_in_words(metrics[f"melanoma_sensitivity_at_{s}_specificity"]) for s in SPECIFICITIES),
+            f"{value_in_words(ece['before'])} → {value_in_words(ece['after'])}",
+            value_in_words(metrics["brier"]),
+        ]
+        lines.append(f"| {view} | " + " | ".join(cells) + " |")
+    lines += ["", *doubts_in_words(report)]
+    if "systems" in report:
+        lines += ["", *systems_table(report["systems"])]
     return "\n".join(lines)
 
 
-def write_between_markers(path: Path, text: str) -> None:
-    """Replaces what stands between BEGIN and END in a file.
+def doubts_in_words(report: dict) -> list[str]:
+    """What the report says of sets of diagnoses, other pictures and heat maps, as Markdown."""
+    sets, lines = report["conformal"], []
+    for name, entry in sets.items():
+        lines.append(
+            f"- **Sets of diagnoses** ({name}): they hold the true one for {value_in_words(entry['coverage'])} of the "
+            f"test images ({entry['promised']:.0%} promised) and have {value_in_words(entry['mean set size'])} "
+            "diagnoses on average."
+        )
+    novelty = report["novelty"]
+    far_images = sum(family["images"] for family in novelty["families"].values() if family["far"])
+    far, near = (
+        ", ".join(
+            f"{name} {family['caught']:.0%} of {family['images']}"
+            for name, family in novelty["families"].items()
+            if family["far"] == is_far
+        )
+        for is_far in (True, False)
+    )
+    lines.append(
+        f"- **Not a dermoscopic photograph**: noticed are {novelty['far caught']:.1%} of {far_images} pictures of this "
+        f"mix: {far}; of what is closer to one: {near}; and, falsely, "
+        f"{value_in_words(novelty['false alarms on test'])} of the test images."
+    )
+    if "explanations" in report:
+        lines.append(
+            "- **Heat maps**: share of the map inside the lesion's outline, and that share less the one of a centred "
+            "Gaussian as wide as the map: "
+            + "; ".join(
+                f"{name} {value_in_words(m['energy'])}, {value_in_words(m['energy minus centred Gaussian'])}"
+                for name, m in report["explanations"]["methods"].items()
+                if m["offered"]
+            )
+            + f" (the lesion covers {report['explanations']['area share']['value']:.3f} of the area)."
+        )
+    return lines
+
+
+def systems_table(systems: dict) -> list[str]:
+    """The document of `lesion.compare` as Markdown."""
+    budget = systems["budget"]
+    seeds = ", ".join(map(str, budget["seeds"]))
+    lines = [
+        f"The reference systems, all with {budget['epochs']} epochs at {budget['image_size']} pixels, the same recipe "
+        f"and seed {seeds}, from {budget['start']}. Intervals cover the choice of test lesions, not the luck of a "
+        "training; “first − this” is paired. Training: a step with 32 images on the CPU, bfloat16; answer: one image.",
+        "",
+        "| system | split by | accuracy | weighted F1 | balanced accuracy | weighted F1, first − this | balanced "
+        "accuracy, first − this | parameters | training, ms an image | answer, ms |",
+        "| --- |" + " --- |" * 9,
+    ]
+    headline = ("dataset.accuracy", "dataset.weighted_f1", "uniform.balanced_accuracy")
+    for system in systems["systems"]:
+        difference = system.get("first minus this")
+        cells = [
+            system["name"],
+            system["split"],
+            *(value_in_words(system["metrics"][m]) for m in headline),
+            *(value_in_words(difference[m]) if difference else "–" for m in headline[1:]),
+            f"{system['parameters'] / 1e6:.1f} M",
+            f"{system['training_ms']:.1f}",
+            f"{system['latency_ms']:.1f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    for published in systems["published"]:
+        f1 = f"{published['weighted_f1']:.2f}" if "weighted_f1" in published else "–"
+        lines.append(f"| {published['name']}, as published | image | {published['accuracy']:.4f} | {f1} |" + " – |" * 6)
+    return lines
+
+
+def split_at_markers(path: Path) -> tuple[str, str]:
+    """What stands before BEGIN and after END in a file.
 
     Raises:
         UserError: the file lacks the markers.
@@ -161,7 +462,16 @@ def write_between_markers(path: Path, text: str) -> None:
     if BEGIN not in document or END not in document:
         raise UserError(f"{path} lacks the lines {BEGIN} and {END}.")
     before, rest = document.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
+    return before, rest.split(END, 1)[1]
+
+
+def write_between_markers(path: Path, text: str) -> None:
+    """Replaces what stands between BEGIN and END in a file.
+
+    Raises:
+        UserError: the file lacks the markers.
+    """
+    before, after = split_at_markers(path)
     result = f"{before}{BEGIN}\n{text}\n{END}{after}"
     write_atomically(path, lambda partial: partial.write_text(result, encoding="utf-8"))
 
@@ -174,6 +484,7 @@ def model_card(predictor: Predictor, report: dict) -> str:
         start = "our own pretraining: " + ", ".join(f"{k} {v}" for k, v in start.items())
     stages = ", then ".join(f"{epochs} epochs at {size} px" for size, epochs in training["image_sizes"])
     images = ", ".join(f"{count} {part}" for part, count in training["images"].items())
+    figures = "\n".join(f"![{figure.title}]({name})" for name, figure in figures_of(report).items())
     return f"""---
 license: cc-by-nc-4.0
 library_name: timm
@@ -199,8 +510,7 @@ For research and teaching. Not a medical device: it must not be used to diagnose
 
 {report["note"]}
 
-![Confusion matrix](confusion.png)
-![Reliability](reliability.png)
+{figures}
 
 ## Limits
 
@@ -214,39 +524,67 @@ ImageNet images, ImageNet's terms (non-commercial research and teaching) apply t
 """
 
 
+def print_report(report: dict) -> None:
+    """Prints the metrics of every view, the paired differences and the values of each diagnosis."""
+    sections = dict(report["metrics"])
+    if "fused minus image alone" in report:
+        sections["fused minus image alone, paired"] = report["fused minus image alone"]
+    if "against" in report:
+        sections[f"minus {report['against']['checkpoint']}, paired"] = report["against"]["first minus second"]
+    for name, metrics in sections.items():
+        print(f"\n{name}")
+        for metric, entry in metrics.items():
+            print(f"  {metric:38} {value_in_words(entry)}")
+    for rule in RULES.values():
+        values = {
+            code: {name: entry if name == "images" else entry["value"] for name, entry in row.items()}
+            for code, row in report[f"per class, {rule}"].items()
+        }
+        print(f"\nper class, {rule}\n{per_class_table(values, report[f'confusion matrix, {rule}'])}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lesion.evaluate", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of HAM10000")
     parser.add_argument("--checkpoint", default="weights", help="folder or Hub id (default %(default)s)")
+    parser.add_argument("--systems", type=Path, help="results of lesion.compare, to be shown in the report")
+    parser.add_argument("--against", help="folder or Hub id of another checkpoint, to compare with on the same images")
     parser.add_argument("--output", type=Path, help="folder of the report (default: the checkpoint's)")
-    parser.add_argument("--readme", type=Path, help="file whose results table is written anew")
+    parser.add_argument("--readme", type=Path, help="file whose results tables are written anew")
     args = parser.parse_args()
     try:
+        # What can be wrong is looked at before the long part.
+        systems = read_systems(args.systems) if args.systems else None
+        if args.readme:
+            split_at_markers(args.readme)
+        scikit_image_samples()
         predictor = load_predictor(args.checkpoint)
-        report, scores = evaluate(predictor, args.data)
+        other = load_predictor(args.against) if args.against else None
+        if other:
+            check_same_test_part(predictor, other)
+        answers = answer_test_part(predictor, args.data)
+        report = evaluate(answers)
+        if has_masks(args.data):
+            report["explanations"] = explanation_report(predictor, answers.table, args.data)
+        else:
+            print(f"{args.data} holds no lesion masks ({MASKS}): the heat maps are not measured.")
+        if systems:
+            report["systems"] = systems
+        if other:
+            report["against"] = compare_checkpoints(answers, answer_test_part(other, args.data))
         output = args.output or predictor.checkpoint.folder
         output.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(report, indent=2) + "\n"
+        text = json.dumps(without_nan(report), indent=2, allow_nan=False) + "\n"
         write_atomically(output / REPORT, lambda path: path.write_text(text, encoding="utf-8"))
-        draw_confusion(report, output / "confusion.png")
-        draw_reliability(scores.get("fused", scores["image alone"]), output / "reliability.png")
+        for name, figure in figures_of(report).items():
+            figure.draw(report, output / name)
         card = model_card(predictor, report)
         write_atomically(output / "README.md", lambda path: path.write_text(card, encoding="utf-8"))
         if args.readme:
             write_between_markers(args.readme, results_table(report))
     except UserError as error:
         sys.exit(f"error: {error}")
-    for name, metrics in report["metrics"].items():
-        print(f"\n{name}")
-        for metric, entry in metrics.items():
-            print(f"  {metric:28} {value_in_words(entry)}")
-    if "fused minus image alone" in report:
-        print("\nfused minus image alone, paired")
-        for metric, entry in report["fused minus image alone"].items():
-            print(f"  {metric:28} {value_in_words(entry)}")
-    for rule in RULES.values():
-        table = per_class_table(report[f"per class, {rule}"], report[f"confusion matrix, {rule}"])
-        print(f"\nper class, {rule}\n{table}")
+    print_report(report)
     print(f"\nWrote {output / REPORT}, its figures and the model card.")
 
 

@@ -237,7 +237,7 @@ class CalibrationError:
         A resampling is drawn from the sample, whose own error, as a population, is the plain one, gaps of chance and
         all: debiased values of resamplings lie around that, not around `value`, and their percentiles would be too
         high. What is learnt from them is the error of the estimate, draw − plain; so each is turned round:
-        value − (draw − plain), never below zero.
+        value − (draw − plain).
 
         Args:
             weights: of `bootstrap_weights` by the same lesions, float (rounds, N).
@@ -245,7 +245,7 @@ class CalibrationError:
         Returns:
             float (rounds,).
         """
-        return np.maximum(self.value - (debiased(*self._gaps(weights)) - self.plain), 0)
+        return self.value - (debiased(*self._gaps(weights)) - self.plain)
 
     def by_chance(self, weights: np.ndarray) -> np.ndarray:
         """Plain errors that a perfectly calibrated model would show on images like these: the gaps of resamplings less
@@ -266,7 +266,7 @@ class CalibrationError:
         The bootstrap alone would shut out zero for a third of perfect models, since zero is the edge of what an error
         can be; so it is shut out only where the plain error is above the 97.5th percentile of `by_chance`.
         """
-        low, high = interval(self.draws(weights))
+        low, high = np.maximum(interval(self.draws(weights)), 0).tolist()
         return [low if self.plain > np.percentile(self.by_chance(weights), 97.5) else 0.0, high]
 
     def curve(self, weights: np.ndarray) -> list[dict]:

@@ -10,22 +10,19 @@ components (Wang et al., "ViM", 2022) caught 93 %, the nearest of all training e
 relative Mahalanobis distance (Ren et al., 2021) 43 %.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
-from lesion.evaluation import interval
-from lesion.strangers import far, near
 
 COMPONENTS = 256
 SMALLEST_VARIANCE = 1e-9
 """Of a component beside the strongest; below it, there is only rounding: LayerNorm takes one direction away."""
 FALSE_ALARM_RATE = 0.02
 """On validation; with 1,000 photographs there, one above 3 % on others is unlikely."""
-METHOD = "Mahalanobis distance along the strongest principal components of the training embeddings"
+METHOD = (
+    f"the distance of the picture's features from those of the training photographs (Mahalanobis, along their "
+    f"{COMPONENTS} strongest principal components)"
+)
 
 
 @dataclass(frozen=True)
@@ -94,45 +91,3 @@ def fit_familiarity(
     # One of the scores themselves, so that no more than the given share lies above it.
     threshold = np.quantile(check.score(validation), 1 - false_alarm_rate, method="higher")
     return FamiliarityCheck(check.mean, check.whitening, float(threshold), false_alarm_rate)
-
-
-def novelty_report(
-    check: FamiliarityCheck,
-    embed: Callable[[Image.Image], np.ndarray],
-    embeddings: np.ndarray,
-    weights: np.ndarray,
-    photographs: Sequence[Path],
-) -> dict:
-    """False alarms on the test part and what of the report's pictures is caught, ready for JSON.
-
-    Args:
-        check: fitted.
-        embed: from a picture to its embedding, float (D,), as the app computes it.
-        embeddings: float (N, D), of the test part.
-        weights: of `lesion.evaluation.bootstrap_weights`, float (rounds, N).
-        photographs: some of the test part's, to blur and to cover; see `lesion.strangers.near`.
-
-    Returns:
-        "method", "false-alarm rate on validation", "false alarms on test" with "value" and "interval", "families" by
-        name with "far", "images" and "caught", and "far caught", the share of all far pictures.
-
-    Raises:
-        UserError: scikit-image, whose samples are scored, is not installed; a photograph cannot be read.
-    """
-    alarms = (check.score(embeddings) > check.threshold).astype(float)
-    families, caught_far = {}, []
-    for is_far, pictures in ((True, far("report")), (False, near("report", photographs))):
-        for name, images in pictures.items():
-            caught = [check.is_unfamiliar(embed(image)) for image in images]
-            families[name] = {"far": is_far, "images": len(images), "caught": float(np.mean(caught))}
-            caught_far += caught if is_far else []
-    return {
-        "method": METHOD,
-        "false-alarm rate on validation": check.false_alarm_rate,
-        "false alarms on test": {
-            "value": float(alarms.mean()),
-            "interval": interval(weights @ alarms / weights.sum(1)),
-        },
-        "families": families,
-        "far caught": float(np.mean(caught_far)),
-    }

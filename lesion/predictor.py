@@ -38,7 +38,7 @@ class Features:
 
     Attributes:
         feature_map: float32 (C, h, w), the backbone's last.
-        embedding: float32, of `FusionModel.pool`, (D,).
+        embedding: float32, of `FusionModel.pool`, of one image: (D,), or (P, C) for MetaBlock.
         size: width and height of the photograph, pixels.
         earlier_map: float32 (C, h, w), of the stage before the last; None where the backbone cannot be cut there.
     """
@@ -206,7 +206,7 @@ class Predictor:
         stage_map = features.earlier_map if METHODS[method].earlier else features.feature_map
         return class_activation_maps(self.model, stage_map, encoded[0], SUBSETS[EVERYTHING], method, codes)
 
-    def enlarge(self, activation_map: np.ndarray, size: tuple[int, int], method: str = "Grad-CAM") -> np.ndarray:
+    def enlarge(self, activation_map: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
         """A map of `activation_maps` laid where it belongs on the photograph, see `lesion.explain.enlarge`."""
         input_size = self.config.transform.size
         covered = covered_share(self.model.backbone, method, input_size, activation_map.shape[0])
@@ -262,7 +262,7 @@ class Predictor:
         features = image if isinstance(image, Features) else self.features(image)
         target = target or self.predict(features, metadata).diagnosis
         check_code(target)
-        return self.enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size)
+        return self.enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size, "Grad-CAM")
 
 
 def load_predictor(source: str | Path = "weights") -> Predictor:

@@ -16,7 +16,9 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 
 from lesion.errors import UserError
+from lesion.evaluation import interval
 from lesion.images import read_image
+from lesion.novelty import METHOD, FamiliarityCheck
 
 SOURCES = ("tuning", "report")
 EACH = 30
@@ -282,4 +284,46 @@ def near(source: str, photographs: Sequence[Path]) -> dict[str, list[Image.Image
         "stained tissue": tissue,
         "blurred lesions": [blurred(image, generator) for image in lesions],
         "half-covered lesions": [half_covered(image, generator) for image in lesions],
+    }
+
+
+def novelty_report(
+    check: FamiliarityCheck,
+    embed: Callable[[Image.Image], np.ndarray],
+    embeddings: np.ndarray,
+    weights: np.ndarray,
+    photographs: Sequence[Path],
+) -> dict:
+    """False alarms on the test part and what of the report's pictures is caught, ready for JSON.
+
+    Args:
+        check: fitted.
+        embed: from a picture to its embedding, float (D,), as the app computes it.
+        embeddings: float (N, D), of the test part.
+        weights: of `lesion.evaluation.bootstrap_weights`, float (rounds, N).
+        photographs: some of the test part's, to blur and to cover; see `lesion.strangers.near`.
+
+    Returns:
+        "method", "false-alarm rate on validation", "false alarms on test" with "value" and "interval", "families" by
+        name with "far", "images" and "caught", and "far caught", the share of all far pictures.
+
+    Raises:
+        UserError: scikit-image, whose samples are scored, is not installed; a photograph cannot be read.
+    """
+    alarms = (check.score(embeddings) > check.threshold).astype(float)
+    families, caught_far = {}, []
+    for is_far, pictures in ((True, far("report")), (False, near("report", photographs))):
+        for name, images in pictures.items():
+            caught = [check.is_unfamiliar(embed(image)) for image in images]
+            families[name] = {"far": is_far, "images": len(images), "caught": float(np.mean(caught))}
+            caught_far += caught if is_far else []
+    return {
+        "method": METHOD,
+        "false-alarm rate on validation": check.false_alarm_rate,
+        "false alarms on test": {
+            "value": float(alarms.mean()),
+            "interval": interval(weights @ alarms / weights.sum(1)),
+        },
+        "families": families,
+        "far caught": float(np.mean(caught_far)),
     }

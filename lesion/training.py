@@ -515,7 +515,8 @@ def train_frozen(
     seconds, identically in every process.
 
     Returns:
-        The history, one dictionary an epoch, and the embeddings of every row, float32 (N, D).
+        The history, one dictionary an epoch, and the embeddings of every row, float32, of
+        `FusionModel.pool`.
     """
     started = time.monotonic()
     embeddings = embed_table(
@@ -534,7 +535,7 @@ def fit_head(
 
     Args:
         head: trained in place, on its device.
-        embeddings: float32 (N, D), of every row of the table.
+        embeddings: float32, of `FusionModel.pool`, of every row of the table.
         data: see `TrainingData`.
         config: gives epochs, batch_size, learning_rate, patience and seed.
         show_progress: show a progress bar.

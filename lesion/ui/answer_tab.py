@@ -82,11 +82,13 @@ def build(
         together, alone = answer(photograph, metadata)
         heat = predictor.heat_map(photograph.features, metadata, explained(diagnosis, together))
         top = max(together, key=together.get)
-        members = set_in_words(predictor.diagnosis_set(photograph.features, metadata))
-        summary = f"{BY_CODE[top].name}. {members}? {views.set_promise(predictor.config.conformal.coverage)} "
-        summary += change_in_words(alone, together, metadata)
+        change = change_in_words(alone, together, metadata)
         if predictor.is_unfamiliar(photograph.features):
-            summary = f"{views.UNFAMILIAR} {summary}"
+            summary = f"{views.UNFAMILIAR} {BY_CODE[top].name}. {change}"
+        else:
+            members = set_in_words(predictor.diagnosis_set(photograph.features, metadata))
+            promise = views.set_promise(predictor.config.conformal.coverage)
+            summary = f"{BY_CODE[top].name}. {members}? {promise} {change}"
         return together, overlay(read_image(image), heat), summary
 
     with gr.Row(equal_height=False):
@@ -96,7 +98,12 @@ def build(
         with gr.Column(scale=1, min_width=300):
             heat = gr.HTML(views.placeholder("The heat map appears here."), elem_id="heat")
             opacity = gr.Slider(0, 100, 60, step=5, label="Heat opacity (%)", elem_id="opacity")
-            method = gr.Dropdown(list(predictor.map_methods), label="Heat map, the best first", elem_id="method")
+            method = gr.Dropdown(
+                list(predictor.map_methods),
+                label="Heat map",
+                elem_id="method",
+                info="The first one lies inside the lesion more than the others do.",
+            )
             gr.HTML(measured_maps(predictor.checkpoint.folder), elem_id="map-quality")
     opacity.input(
         None, opacity, None, js="v => document.documentElement.style.setProperty('--heat-opacity', v / 100)",
@@ -115,7 +122,7 @@ def build(
         "and the body site ('unknown' where not known), and the code of the diagnosis to explain, or "
         f"'{MOST_PROBABLE}'. Gives the seven probabilities by diagnosis code (at the data set's prevalence, summing to "
         "1), the heat map laid over the photograph at its own size, and a summary: the most probable diagnosis, the "
-        "set that holds the true one nine times in ten, and what the metadata changed; before them a warning where the "
-        "picture is unlike a dermoscopic photograph.",
+        "set that is meant to hold the true one nine times in ten, and what the metadata changed; a warning in place "
+        "of the set where the picture is unlike a dermoscopic photograph.",
     )
     return [bars, change, heat], method, show

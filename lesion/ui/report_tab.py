@@ -664,7 +664,7 @@ def against(report: dict, figure: Callable[[str], str]) -> str:
             "test).</li>"
         )
     text = (
-        f"{Path(str(other['checkpoint'])).name} ({other['backbone']}), a checkpoint that was trained with the same "
+        f"{other['checkpoint']} ({other['backbone']}), a checkpoint that was trained with the same "
         "split, answered the same test photographs."
     )
     return (

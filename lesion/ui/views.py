@@ -28,8 +28,8 @@ ATTRIBUTION = (
     '<a href="https://creativecommons.org/licenses/by-nc/4.0/" target="_blank" rel="noopener">CC BY-NC 4.0</a>.'
 )
 UNFAMILIAR = (
-    "This does not look like a dermoscopic photograph. The model knows nothing else, so it answers all the same, and "
-    "what follows means little."
+    "This looks unlike the dermoscopic photographs that the model learned from. It answers all the same, since it "
+    "knows nothing else, and the answer may mean little."
 )
 WELCOME = "Choose a photograph or one of the examples to see an answer."
 
@@ -169,7 +169,10 @@ def placeholder(message: str) -> str:
 
 def set_promise(coverage: float) -> str:
     """What a conformal set is, in words."""
-    return f"A set made like this holds the true diagnosis for {percent(coverage)} of photographs."
+    return (
+        f"Sets made like this are meant to hold the true diagnosis for {percent(coverage)} of photographs like those "
+        "of the collection."
+    )
 
 
 def answer(
@@ -205,14 +208,16 @@ def answer(
     left_out = (
         ""
         if top.code in members
-        else f" {html.escape(top.name)} is not in it: where that is the true diagnosis, it is nearly always more "
-        "probable than here."
+        else f" {html.escape(top.name)} is the most probable all the same, but below the threshold of its diagnosis; "
+        "where that happens, the set is much less reliable."
     )
+    # A picture of something else was promised nothing.
+    members_line = f"<b>{html.escape(set_in_words(members))}?</b> {set_promise(coverage)}{left_out}"
+    members_line = "" if unfamiliar else f'<p class="set">{members_line}</p>'
     return (
         f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
         f'<p class="lead">is the most probable of the seven, with {percent(probabilities[top.code])}.</p>'
-        f'<p class="set"><b>{html.escape(set_in_words(members))}?</b> {set_promise(coverage)}{left_out}</p>'
-        f"<ul>{''.join(rows)}</ul>{known}</div>"
+        f"{members_line}<ul>{''.join(rows)}</ul>{known}</div>"
     )
 
 
