@@ -58,10 +58,10 @@ def test_command_writes_report_card_readme_and_comparison(checkpoint, ham10000, 
             assert 500 < image.width <= 720, "legible on a phone"
             assert len(np.unique(np.asarray(image.convert("L")))) > 20
     against = report["against"]
-    assert against["checkpoint"] == str(checkpoint)
+    assert against["checkpoint"] == checkpoint.name
     assert all(entry == {"value": 0, "interval": [0, 0]} for entry in against["first minus second"].values())
     assert against["mcnemar"]["equal prevalence"]["images"]["p_value"] == 1
-    assert f"minus {checkpoint}" in capsys.readouterr().out
+    assert f"minus {checkpoint.name}" in capsys.readouterr().out
 
 
 def test_answers_are_the_apps(answers):

@@ -513,7 +513,7 @@ def conformal(report: dict, figure: Callable[[str], str]) -> str:
         "probabilities at data-set prevalence."
     )
     columns = [Column(f"with {name}") for name in found]
-    return views.section("Sets that keep a promise", text) + table(
+    return views.section("Sets of diagnoses, and what they promise", text) + table(
         columns, {"": rows, "Sets that hold the confirmed diagnosis, by diagnosis": by_class}, kind="few"
     )
 
@@ -534,7 +534,7 @@ def novelty(report: dict, figure: Callable[[str], str]) -> str:
     return (
         views.section("Pictures that are no dermoscopic photographs", text)
         + f"<p>False alarms among the test photographs: {false}; the threshold was set for {set_to} on validation. "
-        f"{html.escape(found['method'])}</p>"
+        f"What is measured is {html.escape(found['method'])}.</p>"
         + table(
             [Column("Pictures"), Column("Warned of")],
             {title: rows for title, rows in groups.items() if rows},

@@ -56,7 +56,12 @@ def measured(
     if entry is None or entry["value"] is None:
         return NOTHING
     low, high = entry["interval"]
-    interval = "no interval" if low is None or high is None else f"{word(low)} to {word(high)}"
+    if low is None or high is None:
+        interval = "no interval"
+    elif low == high:  # no resampling differs from another, which says nothing of other photographs
+        interval = "all alike: no interval"
+    else:
+        interval = f"{word(low)} to {word(high)}"
     return f'<b>{(first_word or word)(entry["value"])}</b> <span class="interval">({interval})</span>'
 
 
