@@ -27,6 +27,7 @@ import numpy as np
 from conftest import EXAMPLES, start_app
 from lesion.calibration import UNIFORM
 from lesion.cohort import Cohort
+from lesion.explain import OFFERED
 from lesion.images import read_image
 from lesion.influence import SCALES, Influence
 from lesion.lab import Lab, LabSettings
@@ -102,7 +103,7 @@ class Visitor:
 
     def answer(self, age: str, sex: str, site: str) -> list:
         """The two tabs about the photograph."""
-        return self.call(self.show, self.photograph, age, sex, site, "most probable", *CONTROLS)
+        return self.call(self.show, self.photograph, age, sex, site, "most probable", OFFERED[0], *CONTROLS)
 
 
 def some_record(generator: random.Random) -> tuple[str, str, str]:
