@@ -32,7 +32,7 @@ from lesion.evaluation import (
 from lesion.ham10000 import records_of
 from lesion.metadata import FIELD_OF_COLUMN, FIELDS, INPUTS, SEXES, SITES, UNKNOWN, parse_inputs
 from lesion.predictor import Predictor
-from lesion.subgroups import AGE_BANDS, FEW_LESIONS
+from lesion.subgroups import AGE_BANDS, FEW_LESIONS, age_band
 
 ANY = "any"
 PARTS = ("validation", "test")
@@ -87,11 +87,8 @@ class Subgroup:
             value = getattr(self, field)
             if value != ANY:
                 chosen &= (table[field].isna() if value == UNKNOWN else table[field] == value).to_numpy()
-        if self.age_band == UNKNOWN:
-            chosen &= table.age.isna().to_numpy()
-        elif self.age_band != ANY:
-            low, high = AGE_BANDS[self.age_band]
-            chosen &= ((table.age >= low) & (table.age < high)).to_numpy()
+        if self.age_band != ANY:
+            chosen &= (age_band(table.age) == self.age_band).to_numpy()
         if self.diagnosis != ANY:
             chosen &= (table.label == CODES.index(self.diagnosis)).to_numpy()
         if self.part != ANY:

@@ -27,7 +27,7 @@ import numpy as np
 
 from lesion.calibration import SUBSETS, effective, subset_index
 from lesion.diagnoses import BY_CODE, CODES
-from lesion.evaluation import interval
+from lesion.evaluation import mean_with_interval
 
 COVERAGE = 0.9
 ROUNDING = 1 - 1e-5
@@ -147,20 +147,15 @@ def coverage_report(
     """
     sizes = sets.sum(1)
 
-    def mean(values: np.ndarray, rows: np.ndarray) -> dict:
-        with np.errstate(invalid="ignore"):
-            draws = weights[:, rows] @ values[rows] / weights[:, rows].sum(1)
-        return {"value": float(values[rows].mean()) if rows.any() else float("nan"), "interval": interval(draws)}
-
-    covered, everyone = sets[np.arange(len(labels)), labels].astype(float), np.ones(len(labels), bool)
+    covered = sets[np.arange(len(labels)), labels].astype(float)
     return {
         "promised": conformal.coverage,
-        "coverage": mean(covered, everyone),
-        "mean set size": mean(sizes.astype(float), everyone),
-        "sets of one diagnosis": mean((sizes == 1).astype(float), everyone),
+        "coverage": mean_with_interval(covered, weights),
+        "mean set size": mean_with_interval(sizes.astype(float), weights),
+        "sets of one diagnosis": mean_with_interval((sizes == 1).astype(float), weights),
         "per class": {
             code: {
-                **mean(covered, labels == k),
+                **mean_with_interval(covered[labels == k], weights[:, labels == k]),
                 "images": int((labels == k).sum()),
                 "pooled": bool(conformal.pooled[subset, k]),
             }

@@ -281,13 +281,12 @@ class CalibrationError:
         points = []
         for b in np.unique(self.bins):
             of_bin = self.bins == b
-            with np.errstate(invalid="ignore"):
-                draws = weights[:, of_bin] @ self.right[of_bin] / weights[:, of_bin].sum(1)
+            accuracy = mean_with_interval(self.right[of_bin], weights[:, of_bin])
             points.append(
                 {
                     "confidence": float(self.confidence[of_bin].mean()),
-                    "accuracy": float(self.right[of_bin].mean()),
-                    "interval": interval(draws),
+                    "accuracy": accuracy["value"],
+                    "interval": accuracy["interval"],
                     "images": int(of_bin.sum()),
                 }
             )
@@ -417,6 +416,18 @@ def interval(draws: np.ndarray) -> list[float]:
     if np.isnan(draws).all():
         return [float("nan"), float("nan")]
     return [float(x) for x in np.nanpercentile(draws, [2.5, 97.5])]
+
+
+def mean_with_interval(values: np.ndarray, weights: np.ndarray) -> dict:
+    """The mean of one value an image, {"value": …, "interval": [low, high]}; NaN where there is no image.
+
+    Args:
+        values: float (N,).
+        weights: of `bootstrap_weights`, float (rounds, N).
+    """
+    with np.errstate(invalid="ignore"):
+        draws = weights @ values / weights.sum(1)
+    return {"value": float(values.mean()) if len(values) else float("nan"), "interval": interval(draws)}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from tqdm.auto import tqdm
 
 from lesion.errors import UserError
-from lesion.evaluation import bootstrap_weights, interval
+from lesion.evaluation import bootstrap_weights, mean_with_interval
 from lesion.explain import METHODS, OFFERED, formula_maps
 from lesion.ham10000 import records_of
 from lesion.images import read_image
@@ -303,16 +303,6 @@ def perturb_table(
     return np.array(ends), {name: np.array(pairs) for name, pairs in areas.items()}
 
 
-def with_interval(values: np.ndarray, weights: np.ndarray) -> dict:
-    """The mean of one value an image, {"value": …, "interval": [low, high]}.
-
-    Args:
-        values: float (N,).
-        weights: of `bootstrap_weights`, float (rounds, N).
-    """
-    return {"value": float(values.mean()), "interval": interval(weights @ values / weights.sum(1))}
-
-
 def explanation_report(
     predictor: Predictor, table: pd.DataFrame, data: Path, rounds: int = 1000, seed: int = 0
 ) -> dict:
@@ -360,7 +350,7 @@ def explanation_report(
             "cells": list(maps.shape[1:]),
             "runs again": "the head and the last stage" if METHODS[name].earlier else "the head",
             "empty maps": int((maps.max((1, 2)) == 0).sum()),
-            **{figure: with_interval(values, weights) for figure, values in figures.items()},
+            **{figure: mean_with_interval(values, weights) for figure, values in figures.items()},
         }
 
     chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:SAMPLE])
@@ -372,26 +362,26 @@ def explanation_report(
     for name, pairs in areas.items():
         orders[name] = {}
         for column, curve in enumerate(("deletion", "insertion")):
-            orders[name][curve] = with_interval(pairs[:, column], sample_weights)
+            orders[name][curve] = mean_with_interval(pairs[:, column], sample_weights)
             for other in (GAUSSIAN, RANDOM):
                 if name not in (other, RANDOM):
                     difference = pairs[:, column] - areas[other][:, column]
-                    orders[name][f"{curve} minus {other}"] = with_interval(difference, sample_weights)
+                    orders[name][f"{curve} minus {other}"] = mean_with_interval(difference, sample_weights)
     return {
         "images": len(table),
         "lesions": int(table.lesion_id.nunique()),
         "without a mask": int((~outlined).sum()),
         "explained": "the decided diagnosis (data-set prevalence), with the record's own age, sex and site",
         "bootstrap": {"unit": "lesion", "rounds": rounds, "seed": seed, "interval": "95 % percentile"},
-        "area share": with_interval(area, weights),
+        "area share": mean_with_interval(area, weights),
         "methods": methods,
         "deletion and insertion": {
             "images": len(sample),
             "lesions": int(sample.lesion_id.nunique()),
             "steps": STEPS,
             "removed": f"Gaussian blur, standard deviation {BLUR:.0%} of the input's side",
-            "probability of the whole photograph": with_interval(ends[:, 0], sample_weights),
-            "probability of the blurred photograph": with_interval(ends[:, 1], sample_weights),
+            "probability of the whole photograph": mean_with_interval(ends[:, 0], sample_weights),
+            "probability of the blurred photograph": mean_with_interval(ends[:, 1], sample_weights),
             "orders": orders,
         },
     }

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from accelerate import Accelerator
 
-from lesion.calibration import IMAGE_ALONE, VIEWS
 from lesion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lesion.embeddings import embed_table
 from lesion.errors import UserError
@@ -44,8 +43,7 @@ def refit(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str
     training_table = prepared.table.iloc[prepared.split.training]
     training = embed_table(accelerator, checkpoint.model, training_table, config.transform, None)
     validation = held_out.embeddings[np.isin(rows, prepared.split.validation)]
-    views = VIEWS if config.metadata else {"image alone": IMAGE_ALONE}
-    fitted = fit_after_training(checkpoint.model.head, training, validation, prepared, views)
+    fitted = fit_after_training(checkpoint.model.head, training, validation, prepared, config.metadata)
     changed = replace(
         config, calibration=fitted.calibration, conformal=fitted.conformal,
         training={**recorded, "validation": fitted.validation},

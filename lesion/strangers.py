@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 
 from lesion.errors import UserError
-from lesion.evaluation import interval
+from lesion.evaluation import mean_with_interval
 from lesion.images import read_image
 from lesion.novelty import METHOD, FamiliarityCheck
 
@@ -320,10 +320,7 @@ def novelty_report(
     return {
         "method": METHOD,
         "false-alarm rate on validation": check.false_alarm_rate,
-        "false alarms on test": {
-            "value": float(alarms.mean()),
-            "interval": interval(weights @ alarms / weights.sum(1)),
-        },
+        "false alarms on test": mean_with_interval(alarms, weights),
         "families": families,
         "far caught": float(np.mean(caught_far)),
     }

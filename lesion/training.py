@@ -23,7 +23,6 @@ import timm
 import torch
 from accelerate import Accelerator
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from matplotlib.figure import Figure
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -50,6 +49,7 @@ from lesion.diagnoses import DIAGNOSES
 from lesion.embeddings import embed_table
 from lesion.errors import UserError
 from lesion.evaluation import decide, decision_metrics, per_class_table, probability_metrics, summarise
+from lesion.figures import draw_learning
 from lesion.ham10000 import Ham10000, Split, records_of, split_table
 from lesion.images import ImageTransform, training_transform
 from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
@@ -272,7 +272,7 @@ class Fitted:
 
 
 def fit_after_training(
-    head: FusionHead, training: np.ndarray, validation: np.ndarray, data: TrainingData, views: dict[str, int]
+    head: FusionHead, training: np.ndarray, validation: np.ndarray, data: TrainingData, metadata: bool
 ) -> Fitted:
     """Fits what turns a trained model's output into answers.
 
@@ -280,8 +280,9 @@ def fit_after_training(
         head: in its final state.
         training, validation: embeddings of `FusionModel.pool` of the rows of the two parts.
         data: the table, its split and what was fitted before training.
-        views: the subsets to report on, some of VIEWS.
+        metadata: whether the model reads metadata.
     """
+    views = VIEWS if metadata else {"image alone": IMAGE_ALONE}
     rows = data.split.validation
     labels, known = data.labels[rows], data.known[rows]
     logits = np.stack([head_logits(head, validation, data.metadata[rows], present) for present in SUBSETS])
@@ -329,9 +330,8 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
         history = finetune(accelerator, model, data, transform, config, output, resume)
         # Mixup and random crops leave the head behind the backbone: it is trained on, on the finished embeddings.
         _, embeddings = train_frozen(accelerator, model, data, transform, config, output)
-    views = VIEWS if config.fusion != "none" else {"image alone": IMAGE_ALONE}
     training, validation = embeddings[data.split.training], embeddings[data.split.validation]
-    fitted = fit_after_training(model.head, training, validation, data, views)
+    fitted = fit_after_training(model.head, training, validation, data, config.fusion != "none")
     if accelerator.is_main_process:
         provenance = {
             **asdict(config),
@@ -391,17 +391,7 @@ def write_history(history: list[dict], output: Path) -> None:
     """Writes history.csv and curves.png."""
     frame = pd.DataFrame(history)
     write_atomically(output / "history.csv", lambda path: frame.to_csv(path, index=False))
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    losses, scores = figure.subplots(1, 2)
-    for name in (c for c in frame.columns if c.endswith("loss")):
-        losses.plot(frame.epoch, frame[name], label=name.replace("_", " "))
-    for name in (c for c in frame.columns if c.endswith("accuracy")):
-        scores.plot(frame.epoch, frame[name], label=name.replace("_", " "))
-    losses.set(xlabel="epoch", ylabel="loss (nats)")
-    scores.set(xlabel="epoch", ylabel="share of validation images", ylim=(0, 1))
-    for axes in (losses, scores):
-        axes.legend(frameon=False)
-    write_atomically(output / "curves.png", lambda path: figure.savefig(path, dpi=120, format="png"))
+    draw_learning({"curves": {"learning": frame.to_dict("list")}}, output / "curves.png")
 
 
 def epoch_metrics(head: FusionHead, embeddings: np.ndarray, data: TrainingData, views: dict[str, int]) -> dict:
