@@ -209,8 +209,8 @@ class Lab:
         # alone, which are also outside any inference mode of the caller's.
         self._pool = ThreadPoolExecutor(min(FOLDS, torch.get_num_threads()), "lab", initializer=step_back)
 
-    def folds(self, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Row numbers of each fold's training and held-out images, int (n,).
+    def check(self) -> None:
+        """Checks that there are images enough.
 
         Raises:
             UserError: a class has fewer than five lesions.
@@ -222,6 +222,14 @@ class Lab:
                     f"The training lab needs {FOLDS} lesions of each diagnosis, one a fold, and the checkpoint holds "
                     f"out {lesions} of {diagnosis.name}; use a checkpoint that was trained on all of HAM10000."
                 )
+
+    def folds(self, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Row numbers of each fold's training and held-out images, int (n,).
+
+        Raises:
+            UserError: see `check`.
+        """
+        self.check()
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
         return list(splitter.split(self.labels, self.labels, self.lesions))
 

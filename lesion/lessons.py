@@ -438,7 +438,7 @@ class Lessons:
     def class_weights(self) -> Lesson | None:
         """No search: the training lab, with balanced class weights and with none, on the three rarest diagnoses."""
         try:
-            self.lab.folds(0)
+            self.lab.check()
         except UserError:
             return None
         rare = [CODES[k] for k in np.argsort(self.cohort.prevalence)[:3]]

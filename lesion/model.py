@@ -171,11 +171,24 @@ class FusionModel(nn.Module):
     def __init__(self, backbone: nn.Module, fusion: str = "concat"):
         super().__init__()
         self.backbone = backbone
+        self.bfloat16 = False
         self.pooled = fusion != "metablock"
         if self.pooled:
             self.head = ConcatenationHead(backbone.head_hidden_size, fusion == "concat")
         else:
             self.head = MetaBlockHead(backbone.num_features)
+
+    def use_bfloat16(self) -> None:
+        """For prediction on a CPU with instructions for it: stores the backbone's kernels and matrices in bfloat16, in
+        place, for use under `autocast`; norms, sums and the head stay float32."""
+        for module in self.backbone.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                module.to(torch.bfloat16)
+        self.bfloat16 = True
+
+    def autocast(self) -> torch.autocast:
+        """The context in which prediction runs the backbone, or a part of it."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """float (B, 3, H, W) to the last feature map, float (B, C, h, w): 768 × 7 × 7 for ConvNeXt-Small at 224."""
@@ -249,7 +262,9 @@ def head_logits(head: FusionHead, embeddings: np.ndarray, metadata: np.ndarray, 
     device = next(head.parameters()).device
     mask = np.broadcast_to(present, (len(metadata), 4))
     tensors = [torch.tensor(x, device=device) for x in (embeddings, metadata, mask)]
-    was_training = head.training
-    logits = head.eval()(*tensors).float().cpu().numpy()
-    head.train(was_training)
+    if was_training := head.training:  # to switch each time would take as long as the head itself
+        head.eval()
+    logits = head(*tensors).float().cpu().numpy()
+    if was_training:
+        head.train()
     return logits

@@ -8,7 +8,7 @@ prediction = predictor.predict(image, Metadata(age=55, sex="female", site="back"
 import hashlib
 import io
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -24,12 +24,15 @@ from lesion.checkpoint import Checkpoint, load_checkpoint
 from lesion.diagnoses import CODES, check_code
 from lesion.errors import UserError, shown
 from lesion.explain import METHODS, OFFERED, class_activation_maps, covered_share, enlarge, split_backbone
+from lesion.hardware import bfloat16_is_faster
 from lesion.images import read_image, shrink
 from lesion.metadata import GRID, Metadata
 from lesion.model import head_logits, one_an_image
 
 DISPLAY_SIZE = 1200
 """Longer side of a photograph on the screen, pixels at most."""
+MOST_IN_A_PASS = 4
+"""Photographs that share a pass of the backbone, at most: more bring nothing, and the first would wait for them."""
 
 
 @dataclass(frozen=True)
@@ -71,32 +74,48 @@ class Predictor:
     """A checkpoint ready to answer. Its methods may be called from several threads.
 
     Args:
-        checkpoint: of `load_checkpoint`.
+        checkpoint: of `load_checkpoint`; its backbone is changed in place where it runs in bfloat16.
+        bfloat16: whether the backbone runs in bfloat16; by default where the CPU is faster with it.
     """
 
-    def __init__(self, checkpoint: Checkpoint):
+    def __init__(self, checkpoint: Checkpoint, bfloat16: bool | None = None):
         self.checkpoint = checkpoint
         self.config, self.model = checkpoint.config, checkpoint.model.requires_grad_(False)
+        if bfloat16_is_faster() if bfloat16 is None else bfloat16:
+            self.model.use_bfloat16()
         self.stages = split_backbone(self.model.backbone)
         self.map_methods = tuple(m for m in OFFERED if self.stages or not METHODS[m].earlier)
 
-    @torch.inference_mode()
     def features(self, image: Image.Image) -> Features:
         """Runs the backbone; the one costly step.
 
         Args:
             image: any PIL image, best from `lesion.images.read_image`.
         """
-        image = image.convert("RGB")
-        inputs = self.config.transform(image)[None].to(memory_format=torch.channels_last)
-        if self.stages:
-            before, last = self.stages
-            earlier = before(inputs)
-            feature_map, earlier_map = last(earlier), earlier[0].float()
-        else:
-            feature_map, earlier_map = self.model.forward_features(inputs), None
-        embedding = self.model.pool(feature_map)[0].float().numpy()
-        return Features(feature_map[0].float(), embedding, image.size, earlier_map)
+        return self.run_backbone([self.config.transform(image.convert("RGB"))], [image.size])[0]
+
+    @torch.inference_mode()
+    def run_backbone(self, inputs: Sequence[torch.Tensor], sizes: Sequence[tuple[int, int]]) -> list[Features]:
+        """One pass for several photographs, of which each takes less time than alone.
+
+        Args:
+            inputs: of `config.transform`, N of float32 (3, S, S).
+            sizes: of the photographs, N of width and height in pixels.
+        """
+        batch = torch.stack(list(inputs)).to(memory_format=torch.channels_last)
+        with self.model.autocast():
+            if self.stages:
+                before, last = self.stages
+                earlier = before(batch)
+                feature_maps, earlier = last(earlier).float(), earlier.float()
+            else:
+                feature_maps, earlier = self.model.forward_features(batch).float(), [None] * len(batch)
+        embeddings = self.model.pool(feature_maps).numpy()
+        # Copies, since a part of the batch would keep all of it in memory.
+        return [
+            Features(feature_map.clone(), embedding.copy(), size, None if of_earlier is None else of_earlier.clone())
+            for feature_map, embedding, size, of_earlier in zip(feature_maps, embeddings, sizes, earlier, strict=True)
+        ]
 
     def probabilities(
         self,
@@ -167,11 +186,15 @@ class Predictor:
         row = self.probabilities(features, [metadata], prevalence=prevalence)[0]
         return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata)
 
-    def diagnosis_set(self, features: Features, metadata: Metadata | None = None) -> tuple[str, ...]:
-        """The conformal set of a photograph, most probable diagnosis first: the codes among which the true one is,
-        for a share `config.conformal.coverage` of the photographs like those of the data set."""
-        encoded, known = self.config.encoder.encode([metadata or Metadata()])
-        row = self.answers(features.embedding[None], encoded, known)
+    def diagnosis_set(self, prediction: Prediction) -> tuple[str, ...]:
+        """The conformal set of an answer, most probable diagnosis first: the codes among which the true one is, for a
+        share `config.conformal.coverage` of the photographs like those of the data set.
+
+        Args:
+            prediction: of `predict`, at the data set's prevalence.
+        """
+        row = np.array([[prediction.probabilities[code] for code in CODES]])
+        _, known = self.config.encoder.encode([prediction.metadata])
         members = self.config.conformal.sets(row, effective(SUBSETS[EVERYTHING], known))[0]
         return tuple(CODES[k] for k in np.argsort(-row[0]) if members[k])
 
@@ -215,7 +238,7 @@ class Predictor:
     def heat_map(
         self,
         features: Features,
-        metadata: Metadata,
+        prediction: Prediction,
         code: str,
         size: tuple[int, int] | None = None,
         method: str | None = None,
@@ -226,7 +249,7 @@ class Predictor:
 
         Args:
             features: of the photograph.
-            metadata: what is known.
+            prediction: the answer to explain.
             code: the diagnosis.
             size: of the map, width and height in pixels; by default the photograph's.
             method: one of `map_methods`; by default the best.
@@ -239,8 +262,8 @@ class Predictor:
         """
         check_code(code)
         method = method or self.map_methods[0]
-        codes = list(dict.fromkeys((code, self.predict(features, metadata).diagnosis)))
-        activation_map = self.activation_maps(features, metadata, method, codes)[0]
+        codes = list(dict.fromkeys((code, prediction.diagnosis)))
+        activation_map = self.activation_maps(features, prediction.metadata, method, codes)[0]
         return self.enlarge(activation_map, size or features.size, method)
 
     def grad_cam(
@@ -304,6 +327,8 @@ class PhotographStore:
         self._photographs: OrderedDict[bytes, Photograph] = OrderedDict()
         self._pending: dict[bytes, Future[Photograph]] = {}
         self._lock = threading.Lock()
+        self._waiting: deque[tuple[torch.Tensor, tuple[int, int], Future[Features]]] = deque()
+        self._backbone = threading.Lock()
 
     def get(self, path: str | Path) -> Photograph:
         """The photograph in a file, from the store or through the backbone.
@@ -345,4 +370,21 @@ class PhotographStore:
         image = read_image(content, "The file")
         shown = io.BytesIO()
         shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
-        return Photograph(key, self.predictor.features(image), shown.getvalue())
+        return Photograph(key, self._features(image), shown.getvalue())
+
+    def _features(self, image: Image.Image) -> Features:
+        """In the order of coming, one pass of the backbone after another, since two at once would share the cores and
+        both be late; those who wait meanwhile share the next."""
+        ours: Future[Features] = Future()
+        self._waiting.append((self.predictor.config.transform(image), image.size, ours))
+        with self._backbone:
+            while not ours.done():  # whoever held the backbone before us may have run it for us
+                waiting = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_A_PASS))]
+                inputs, sizes, futures = zip(*waiting, strict=True)
+                try:
+                    for future, features in zip(futures, self.predictor.run_backbone(inputs, sizes), strict=True):
+                        future.set_result(features)
+                except BaseException as error:
+                    for future in futures:
+                        future.set_exception(error)
+        return ours.result()

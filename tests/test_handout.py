@@ -55,7 +55,7 @@ def page(predictor, photograph, features):
 
     def make(metadata=RECORDS[0], code="akiec", truth="akiec", prevalence=None, picture=photograph, heat=None):
         influence = Influence(predictor, features, metadata, prevalence)
-        heat = predictor.heat_map(features, metadata, code) if heat is None else heat
+        heat = predictor.heat_map(features, predictor.predict(features, metadata), code) if heat is None else heat
         return handout(influence, picture, heat, code, truth)
 
     return make

@@ -12,7 +12,7 @@ from lesion.errors import UserError
 from lesion.explain import change_in_words, heat_layer, overlay
 from lesion.images import read_image
 from lesion.metadata import Metadata
-from lesion.predictor import Photograph, PhotographStore
+from lesion.predictor import Photograph, PhotographStore, Prediction
 from lesion.ui import views
 from lesion.ui.api import endpoint
 from lesion.ui.inputs import MOST_PROBABLE, Inputs, explained
@@ -48,27 +48,27 @@ def build(
     """
     predictor = store.predictor
 
-    def answer(photograph: Photograph, metadata: Metadata) -> tuple[dict, dict]:
-        """Probabilities from everything and from the image alone."""
-        together = predictor.predict(photograph.features, metadata).probabilities
-        return together, predictor.predict(photograph.features).probabilities
+    def changed(photograph: Photograph, prediction: Prediction) -> str:
+        """What the metadata changed, in words."""
+        alone = predictor.predict(photograph.features).probabilities
+        return change_in_words(alone, prediction.probabilities, prediction.metadata)
 
     def show(photograph: Photograph, metadata: Metadata, target: str, method: str) -> tuple[str, str, str]:
-        together, alone = answer(photograph, metadata)
-        code = explained(target, together)
+        prediction = predictor.predict(photograph.features, metadata)
+        code = explained(target, prediction.probabilities)
         width, height = photograph.features.size
         scale = HEAT_SIZE / max(width, height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        heat = predictor.heat_map(photograph.features, metadata, code, size, method)
+        heat = predictor.heat_map(photograph.features, prediction, code, size, method)
         return (
             views.answer(
-                together,
-                predictor.diagnosis_set(photograph.features, metadata),
+                prediction.probabilities,
+                predictor.diagnosis_set(prediction),
                 predictor.config.conformal.coverage,
                 predictor.is_unfamiliar(photograph.features),
                 truth_of(photograph.key),
             ),
-            views.change(change_in_words(alone, together, metadata)),
+            views.change(changed(photograph, prediction)),
             views.heat(photograph.jpeg, heat_layer(heat), code, float(heat.max()), method),
         )
 
@@ -79,17 +79,17 @@ def build(
             raise UserError(NEEDS_IMAGE)
         metadata = Metadata(age, sex, site)
         photograph = store.get(image)
-        together, alone = answer(photograph, metadata)
-        heat = predictor.heat_map(photograph.features, metadata, explained(diagnosis, together))
-        top = max(together, key=together.get)
-        change = change_in_words(alone, together, metadata)
+        prediction = predictor.predict(photograph.features, metadata)
+        code = explained(diagnosis, prediction.probabilities)
+        heat = predictor.heat_map(photograph.features, prediction, code)
+        name, what_changed = BY_CODE[prediction.diagnosis].name, changed(photograph, prediction)
         if predictor.is_unfamiliar(photograph.features):
-            summary = f"{views.UNFAMILIAR} {BY_CODE[top].name}. {change}"
+            summary = f"{views.UNFAMILIAR} {name}. {what_changed}"
         else:
-            members = set_in_words(predictor.diagnosis_set(photograph.features, metadata))
+            members = set_in_words(predictor.diagnosis_set(prediction))
             promise = views.set_promise(predictor.config.conformal.coverage)
-            summary = f"{BY_CODE[top].name}. {members}? {promise} {change}"
-        return together, overlay(read_image(image), heat), summary
+            summary = f"{name}. {members}? {promise} {what_changed}"
+        return prediction.probabilities, overlay(read_image(image), heat), summary
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):

@@ -132,7 +132,7 @@ def build(
             raise UserError(f"Kind {shown(kind)} is not known; choose {' or '.join(FORMATS)}.")
         photograph, metadata = case(image, age, sex, site)
         influence, code = explain(photograph, metadata, diagnosis, prevalence, melanoma_share)
-        heat = predictor.heat_map(photograph.features, metadata, code)
+        heat = predictor.heat_map(photograph.features, predictor.predict(photograph.features, metadata), code)
         figure = handout(influence, read_image(image), heat, code, truth_of(photograph.key))
         return save_bytes_to_cache(render(figure, kind), f"handout.{kind}", inputs.photo.GRADIO_CACHE)
 

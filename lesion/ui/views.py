@@ -31,6 +31,7 @@ UNFAMILIAR = (
     "This looks unlike the dermoscopic photographs that the model learned from. It answers all the same, since it "
     "knows nothing else, and the answer may mean little."
 )
+NO_ANSWER = "There is no answer this time. Please choose again in a few seconds."
 WELCOME = "Choose a photograph or one of the examples to see an answer."
 
 STYLE = """
@@ -383,17 +384,18 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def heat(photograph: bytes, layer: Image.Image, code: str, strength: float, method: str) -> str:
-    """The photograph with the heat laid over it; the opacity is the page's --heat-opacity.
+    """The photograph with the heat laid over it, the warmer the less transparent; the opacity is the page's
+    --heat-opacity.
 
     Args:
         photograph: JPEG.
-        layer: RGBA, of any size with the photograph's proportions.
+        layer: of `lesion.explain.heat_layer`, of any size with the photograph's proportions.
         code: the diagnosis explained.
         strength: the map's largest value on the scale common to this diagnosis and the most probable one.
         method: how the map was made.
     """
     buffer = io.BytesIO()
-    layer.save(buffer, "WEBP", quality=80)
+    layer.save(buffer, "PNG", transparency=bytes(range(256)), compress_level=1)
     name = html.escape(BY_CODE[code].name)
     if strength == 0:
         text = f"No part of this photograph speaks for {name}."
@@ -403,7 +405,7 @@ def heat(photograph: bytes, layer: Image.Image, code: str, strength: float, meth
         text = f"Bright areas spoke most for {name}."
     return (
         f'<figure class="heat"><div class="frame"><img src="{data_uri(photograph, "jpeg")}" alt="The photograph">'
-        f'<img class="layer" src="{data_uri(buffer.getvalue(), "webp")}" alt="Heat map: {text}"></div>'
+        f'<img class="layer" src="{data_uri(buffer.getvalue(), "png")}" alt="Heat map: {text}"></div>'
         f'<div class="scale"><span>no evidence</span><span class="ramp"></span><span>most</span></div>'
         f"<figcaption>{text} On one scale with the most probable diagnosis ({html.escape(method)}).</figcaption>"
         f"</figure>"
