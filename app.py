@@ -1,11 +1,16 @@
 """The teaching demo: `python app.py`, then open the address it prints."""
 
 import argparse
+import atexit
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from lesion.errors import UserError
+from lesion.hardware import limit_threads
+from lesion.ui.files import own_folder
 
 
 def main() -> None:
@@ -17,20 +22,55 @@ def main() -> None:
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")
     args = parser.parse_args()
 
-    # Before torch is loaded: threads that wait for work leave the cores to other visitors instead of spinning.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from lesion.predictor import load_predictor  # takes seconds: not before the arguments are known to be right
-    from lesion.ui.page import STYLE, THEME, build_page
-
+    # Ctrl-C, `docker stop` and a Space that goes to sleep end alike: the folder of uploads is removed.
+    when_stopped(lambda *_: sys.exit())
     try:
-        predictor = load_predictor(args.checkpoint)
+        with own_folder() as folder:
+            serve(args, folder)
     except UserError as error:
         sys.exit(f"error: {error}")
+    # At once, but for what libraries tidy up: an answer still being computed must not write its files again.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def serve(args: argparse.Namespace, folder: Path) -> None:
+    """Runs the app until it is stopped.
+
+    Args:
+        args: of the command line.
+        folder: for all of Gradio's files.
+
+    Raises:
+        UserError: no such checkpoint.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
+    limit_threads()
+    from lesion.predictor import load_predictor  # takes seconds: not before the arguments are known to be right
+    from lesion.ui.gate import FILE_SIZE, Gate
+    from lesion.ui.page import STYLE, THEME, build_page
+
+    page = build_page(load_predictor(args.checkpoint))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
-    build_page(predictor).queue(default_concurrency_limit=4).launch(
-        server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=STYLE,
-        footer_links=["api"], run_history=False, max_file_size="30mb",
-    )  # fmt: skip
+    page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the gate bounds
+    gate = (Gate, (), {"waiting": lambda: len(page._queue)})
+    try:
+        page.launch(
+            server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=STYLE,
+            footer_links=["api"], run_history=False, enable_monitoring=False, max_file_size=FILE_SIZE,
+            app_kwargs={"middleware": [gate]},
+        )  # fmt: skip
+    except SystemExit:
+        when_stopped(signal.SIG_IGN)  # it is being done
+    finally:
+        page.close(verbose=False)
+
+
+def when_stopped(do: Callable | signal.Handlers) -> None:
+    """What the signals that end a program do."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, do)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ prediction = predictor.predict(image, Metadata(age=55, sex="female", site="back"
 import hashlib
 import io
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -320,11 +321,13 @@ class PhotographStore:
     Args:
         predictor: runs the backbone once for each new photograph.
         capacity: photographs kept.
+        kept: seconds that a photograph is kept; then it is read anew.
     """
 
-    def __init__(self, predictor: Predictor, capacity: int = 128):
-        self.predictor, self.capacity = predictor, capacity
+    def __init__(self, predictor: Predictor, capacity: int = 128, kept: float = 40 * 60):
+        self.predictor, self.capacity, self.kept = predictor, capacity, kept
         self._photographs: OrderedDict[bytes, Photograph] = OrderedDict()
+        self._read_at: dict[bytes, float] = {}
         self._pending: dict[bytes, Future[Photograph]] = {}
         self._lock = threading.Lock()
         self._waiting: deque[tuple[torch.Tensor, tuple[int, int], Future[Features]]] = deque()
@@ -342,6 +345,8 @@ class PhotographStore:
             raise UserError("The photograph is no longer on the server; please upload it again.") from None
         key = hashlib.sha256(content).digest()
         with self._lock:
+            for old in [k for k, read_at in self._read_at.items() if time.monotonic() - read_at > self.kept]:
+                del self._photographs[old], self._read_at[old]
             if key in self._photographs:
                 self._photographs.move_to_end(key)
                 return self._photographs[key]
@@ -357,9 +362,9 @@ class PhotographStore:
             raise
         else:
             with self._lock:
-                self._photographs[key] = photograph
+                self._photographs[key], self._read_at[key] = photograph, time.monotonic()
                 while len(self._photographs) > self.capacity:
-                    self._photographs.popitem(last=False)
+                    del self._read_at[self._photographs.popitem(last=False)[0]]
             ours.set_result(photograph)
             return photograph
         finally:

@@ -84,7 +84,7 @@ def checkpoint(tmp_path_factory, ham10000) -> Path:
     return train(read_table(args.data), config, args.output)
 
 
-def start_app(checkpoint, log) -> tuple[subprocess.Popen, str]:
+def start_app(checkpoint, log, environment: dict[str, str] | None = None) -> tuple[subprocess.Popen, str]:
     """Starts app.py on a free port and waits until it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -93,7 +93,7 @@ def start_app(checkpoint, log) -> tuple[subprocess.Popen, str]:
     with open(log, "w") as file:
         server = subprocess.Popen(
             [sys.executable, "app.py", "--checkpoint", str(checkpoint), "--port", str(port)], cwd=ROOT, stdout=file,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT, env=environment,
         )  # fmt: skip
     for _ in range(240):
         try:

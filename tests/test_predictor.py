@@ -112,6 +112,21 @@ def test_a_failed_pass_fails_all_that_shared_it_and_nothing_after(predictor, mon
     assert store.get(path).features.size == (40, 30)
 
 
+def test_photographs_are_forgotten_in_time(predictor, tmp_path):
+    path = tmp_path / "photograph.png"
+    photographs(1)[0].save(path)
+    Image.new("RGB", (40, 30)).save(tmp_path / "other.png")
+    store = PhotographStore(predictor, kept=0.2)
+    first = store.get(path)
+    assert store.get(path) is first
+    time.sleep(0.3)
+    assert store.get(path) is not first
+    time.sleep(0.3)
+    path.write_bytes((tmp_path / "other.png").read_bytes())
+    store.get(path)
+    assert len(store._photographs) == len(store._read_at) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to a core")
 @pytest.mark.parametrize("given, expected", [(None, "1"), ("2", "2")])
 def test_threads_are_the_cores_that_are_ours(given, expected):

@@ -1,5 +1,7 @@
 """The whole page: title, notice, the photograph and its record on the left, tabs on the right."""
 
+import json
+
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
@@ -24,6 +26,7 @@ from lesion.ui import (
     views,
 )
 from lesion.ui.example_photographs import load_examples
+from lesion.ui.gate import Page
 
 SYSTEM_FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
 THEME = gr.themes.Soft(primary_hue="blue", font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"])
@@ -52,7 +55,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         image_id = photographs.image_id_of(key)
         return CODES[cohort.labels[rows[image_id]]] if image_id in rows else truths.get(key)
 
-    with gr.Blocks(title="Skin lesions: image and metadata", analytics_enabled=False, delete_cache=(600, 2400)) as page:
+    with Page(title="Skin lesions: image and metadata", analytics_enabled=False) as page:
         gr.HTML(
             "<h1 class=page-title>Skin lesions: what the image says, and what age, sex and site add</h1>"
             f'<div class="notice" role="note">{views.NOTICE}</div>'
@@ -116,9 +119,13 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
         changed += [component.input for component in (*given.all[1:], method)]
         changed += [control.change for control in influence.controls]  # lessons set them too
-        gr.on(
+        shown = gr.on(
             changed, show, asked, outputs, api_visibility="private", show_progress="minimal", trigger_mode="always_last"
         )
+        # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
+        nothing = [""] * len(outputs)
+        nothing[0] = nothing[len(answer)] = views.problem(views.NO_ANSWER)
+        shown.failure(None, None, outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
 
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
         for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab, tab_report):

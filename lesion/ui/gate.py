@@ -1,0 +1,105 @@
+"""What the server lets in, in front of Gradio: no address to fetch, no route that the page has no use for, no body that
+fills the memory or the disk, and no more requests than can be answered soon."""
+
+import re
+from collections.abc import Callable
+
+import gradio as gr
+from gradio.utils import get_upload_folder, is_in_or_equal
+from gradio_client.utils import traverse
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+WAITING = 100
+"""Requests that wait for their turn. A page waits for two or three at most, so a class of forty never gets there."""
+BUSY = f"The demo is busy: {WAITING} requests are waiting. Please try again in a few seconds."
+FILE_SIZE = 30 * 2**20
+"""Bytes of a photograph."""
+TOO_LARGE = "The file is larger than 30 MB. Please give a smaller copy of the photograph."
+QUESTION_SIZE = 2**20
+"""Bytes of any other request: the files themselves are uploaded before."""
+TOO_LONG = "The request is longer than 1 MB. Please upload the photograph first."
+NO_ADDRESSES = "This app opens no web addresses. Please download the photograph and give the file."
+NO_FILE = "Give the photograph as a file: from gradio_client with handle_file(...)."
+GONE = "The photograph is no longer on the server; please upload it again."
+
+ASKS = re.compile(r"/gradio_api/(queue/join|call/)")
+UPLOADS = re.compile(r"/gradio_api/upload/?$")
+CLOSED = re.compile(
+    r"/gradio_api/(file[=/].*://|proxy=|stream/|custom_component/|component_server|process_recording|deep_link|vibe-)"
+)
+"""Routes of Gradio that fetch web addresses for whoever asks, write files, or log what they are asked for."""
+
+
+class Gate:
+    """ASGI middleware.
+
+    Args:
+        app: the app behind it.
+        waiting: how many requests wait.
+    """
+
+    def __init__(self, app: ASGIApp, waiting: Callable[[], int]):
+        self.app, self.waiting = app, waiting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path, upload = scope["path"], UPLOADS.search(scope["path"])
+        limit, words = (FILE_SIZE + QUESTION_SIZE, TOO_LARGE) if upload else (QUESTION_SIZE, TOO_LONG)
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        received = 0
+
+        async def receive_some() -> Message:
+            """A request that gives no length, or another than it has, is cut off."""
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise HTTPException(413, words)
+            return message
+
+        answer = self.app
+        if CLOSED.search(path):
+            answer = JSONResponse({"detail": "Not Found"}, 404)
+        elif not declared.isdigit() or int(declared) > limit:
+            answer = PlainTextResponse(words, 413)
+        elif scope["method"] == "POST" and ASKS.search(path) and self.waiting() >= WAITING:
+            # Not 503, for which Gradio's page has words of its own.
+            answer = JSONResponse({"detail": BUSY}, 429, {"Retry-After": "5"})
+        await answer(scope, receive_some, send)
+
+
+class Page(gr.Blocks):
+    """gr.Blocks that opens uploaded files and no others.
+
+    Gradio by itself downloads a web address given for a file, opens any file of the machine where the request leaves
+    out its mark of a file, and logs the names of those that it refuses, such as a photograph uploaded before a restart.
+    """
+
+    async def preprocess_data(self, block_fn, inputs: list, *rest, **named):
+        for component, value in zip(block_fn.inputs, inputs, strict=False):  # Gradio says which are missing
+            if isinstance(component, gr.Image) and not isinstance(value, dict | None):
+                raise gr.Error(NO_FILE, print_exception=False)
+        inputs = traverse(inputs, uploaded, lambda value: isinstance(value, dict) and value.get("path") is not None)
+        return await super().preprocess_data(block_fn, inputs, *rest, **named)
+
+
+def uploaded(file: dict) -> dict:
+    """The file as Gradio marks one, so that its own checks follow, and without what else the request says of it.
+
+    Raises:
+        gr.Error: it is none of the app's own folder.
+    """
+    path = str(file["path"])
+    if "://" in path:
+        raise gr.Error(NO_ADDRESSES, print_exception=False)
+    try:
+        ours = is_in_or_equal(path, get_upload_folder())
+    except (OSError, ValueError):  # no path of a file at all
+        ours = False
+    if not ours:
+        raise gr.Error(GONE, print_exception=False)
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
