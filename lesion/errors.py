@@ -17,6 +17,8 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python refuses to spell out an integer of thousands of digits
         return "of thousands of digits"
+    except RecursionError:
+        return "of lists in lists"
     return text if len(text) <= 40 else text[:40] + "…"
 
 

@@ -2,7 +2,7 @@
 
 One optimiser step depends on nothing but the weights, the optimiser's state and (seed, epoch, step): the order of the
 examples, the augmentation of each and the dropout of each step are seeded from those numbers. So a run that was killed
-and resumed repeats the uninterrupted one, whatever the number of data-loading workers.
+and resumed repeats the uninterrupted one bit for bit on a CPU, whatever the number of data-loading workers.
 
 AdamW: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019). Cosine schedule: the same authors, "SGDR"
 (2017). Averaged weights (EMA): Polyak and Juditsky (1992), as in timm. All three are timm's or PyTorch's
@@ -11,9 +11,9 @@ implementations; Hugging Face Accelerate carries device, precision and processes
 
 import functools
 import math
-import os
 import random
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
+from lesion.checkpoint import write_atomically
 from lesion.errors import UserError
 
 SECONDS_BETWEEN_SAVES = 300
@@ -138,14 +139,64 @@ def keep_depthwise_in_float32(model: nn.Module) -> None:
             module.forward = functools.partial(forward, module)
 
 
-def save_atomically(state: dict, path: Path) -> None:
-    """Writes `state` beside `path` and renames it, so that a crash leaves the old file or the new one, never half."""
-    temporary = path.with_name(path.name + ".partial")
-    with open(temporary, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+class NotFinite(UserError):
+    """A model's answers are not finite numbers."""
+
+    def __init__(self):
+        super().__init__(
+            "The model answers with numbers that are not finite; train it with a lower --learning-rate, or without "
+            "--mixed-precision."
+        )
+
+
+def first_line(error: Exception) -> str:
+    """Of an exception's message; the rest of PyTorch's are hints for programmers."""
+    return str(error).strip().split("\n")[0]
+
+
+def write_state(state: dict, path: Path) -> None:
+    """Writes a resumable state, so that a crash or a full disk leaves the old one or the new one, never half.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+
+    def write(partial: Path) -> None:
+        with open(partial, "wb") as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # what torch's zip writer makes of an OSError of the file's
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+    write_atomically(path, write)
+
+
+def read_state(path: Path) -> dict:
+    """Reads what `write_state` wrote, without executing anything in it.
+
+    Raises:
+        UserError: it cannot be read, or is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch.load takes flipped bits for weights: it checks no sums
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} is damaged")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or "fingerprint" not in state:
+            raise ValueError("it is not of a training")
+    except Exception as error:  # damaged files raise many kinds of exceptions
+        raise UserError(f"{path} cannot be read ({first_line(error)}); remove it to start anew.") from None
+    return state
+
+
+def not_finite(what: str, learning_rate: float, kept: str) -> UserError:
+    """The sentence on a training that cannot go on."""
+    return UserError(f"{what} (learning rate {learning_rate:.2e}); {kept}. Start again with a lower --learning-rate.")
+
+
+def all_finite(module: nn.Module) -> bool:
+    """Whether every weight and buffer is a finite number."""
+    return all(bool(tensor.isfinite().all()) for tensor in module.state_dict().values())
 
 
 def fit(
@@ -179,7 +230,8 @@ def fit(
         The averaged (EMA) model and the history, one dictionary an epoch.
 
     Raises:
-        UserError: the state belongs to another run, or the loss stopped being finite.
+        UserError: the state belongs to another run, cannot be read or written, or the loss, the weights or the answers
+            stopped being finite.
     """
     device = accelerator.device
     if device.type == "cpu":
@@ -202,7 +254,7 @@ def fit(
     del fingerprint["workers"]
     step, history, loss_sum, loss_count, earlier_seconds = 0, [], 0.0, 0, 0.0
     if resume and state_path.exists():
-        state = torch.load(state_path, map_location="cpu", weights_only=True)
+        state = read_state(state_path)
         changed = [k for k in fingerprint if state["fingerprint"].get(k) != fingerprint[k]]
         if changed:
             given = ", ".join(f"{k}={fingerprint[k]!r} (was {state['fingerprint'].get(k)!r})" for k in changed)
@@ -210,14 +262,19 @@ def fit(
                 f"{state_path} belongs to a run with other settings: {given}. Give the same settings to resume it, "
                 "or leave --resume away to start anew."
             )
-        model.load_state_dict(state["model"])
-        ema.module.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, history = state["step"], state["history"]
-        loss_sum, loss_count = state["loss_sum"], state["loss_count"]
-        earlier_seconds = state["seconds"]
-        if accelerator.scaler is not None and state["scaler"] is not None:
-            accelerator.scaler.load_state_dict(state["scaler"])
+        try:
+            model.load_state_dict(state["model"])
+            ema.module.load_state_dict(state["ema"])
+            optimizer.load_state_dict(state["optimizer"])
+            step, history = state["step"], state["history"]
+            loss_sum, loss_count = state["loss_sum"], state["loss_count"]
+            earlier_seconds = state["seconds"]
+            if accelerator.scaler is not None and state["scaler"] is not None:
+                accelerator.scaler.load_state_dict(state["scaler"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{state_path} is of another version of this program ({first_line(error)}); remove it to start anew."
+            ) from None
         accelerator.print(f"Resuming at step {step} of {total_steps}.")
     prepared, optimizer = accelerator.prepare(model, optimizer)
     sampler.start_step = step
@@ -229,12 +286,14 @@ def fit(
         pin_memory=device.type == "cuda",
     )
 
+    kept = f"the last saved state is kept in {state_path}"
+
     def seconds() -> float:
         return earlier_seconds + time.monotonic() - started
 
     def save() -> None:
         if accelerator.is_main_process:
-            save_atomically(
+            write_state(
                 {
                     "fingerprint": fingerprint,
                     "step": step,
@@ -251,53 +310,61 @@ def fit(
             )
 
     started = saved = time.monotonic()
+    if step == 0:  # so that --resume never takes an earlier run's state for this one's, and a full disk shows at once
+        save()
     prepared.train()
-    bar = tqdm(total=total_steps, initial=step, unit="step", disable=not accelerator.is_main_process, mininterval=2)
-    for batch in loader:
-        epoch = step // sampler.steps_per_epoch
-        set_seed(seed_from(config.seed, epoch, step, accelerator.process_index))
-        scheduler.step_update(step)
-        images = batch[0].to(device, memory_format=torch.channels_last, non_blocking=True)
-        batch = [images, *(x.to(device, non_blocking=True) for x in batch[1:])]
-        losses = loss(prepared, batch)
-        count = accelerator.reduce(torch.tensor(len(losses), device=device), "sum").item()
-        # DDP averages gradients over processes: the factor makes that the mean over the examples of all of them.
-        mean = losses.sum() * accelerator.num_processes / count
-        value = accelerator.reduce(mean.detach(), "mean").item()
-        if not math.isfinite(value):
-            rate = optimizer.param_groups[-1]["lr"]
-            raise UserError(
-                f"The loss is {value} at step {step} (learning rate {rate:.2e}); the last saved state is kept in "
-                f"{state_path}. Start again with a lower --learning-rate."
-            )
-        accelerator.backward(mean)
-        accelerator.clip_grad_norm_(prepared.parameters(), config.clip_grad)
-        optimizer.step()
-        optimizer.zero_grad()
-        ema.update(model)
-        step += 1
-        loss_sum, loss_count = loss_sum + value * count, loss_count + count
-        bar.update()
-        bar.set_postfix(epoch=epoch + 1, loss=f"{value:.3f}", refresh=False)
-        if step % sampler.steps_per_epoch == 0:
-            history.append(
-                {
-                    "epoch": epoch + 1,
-                    "train_loss": loss_sum / loss_count,
-                    "learning_rate": optimizer.param_groups[-1]["lr"],
-                    "minutes": seconds() / 60,
-                }
-            )
-            loss_sum, loss_count = 0.0, 0
-            on_epoch_end(history, ema.module)
-            prepared.train()
-            if accelerator.is_main_process:
-                row = history[-1].items()
-                bar.write(", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row))
-        if step % sampler.steps_per_epoch == 0 or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-            save()
-            saved = time.monotonic()
-    bar.close()
+    with tqdm(
+        total=total_steps, initial=step, unit="step", disable=not accelerator.is_main_process, mininterval=2
+    ) as bar:
+        for batch in loader:
+            epoch = step // sampler.steps_per_epoch
+            set_seed(seed_from(config.seed, epoch, step, accelerator.process_index))
+            scheduler.step_update(step)
+            images = batch[0].to(device, memory_format=torch.channels_last, non_blocking=True)
+            batch = [images, *(x.to(device, non_blocking=True) for x in batch[1:])]
+            losses = loss(prepared, batch)
+            count = accelerator.reduce(torch.tensor(len(losses), device=device), "sum").item()
+            # DDP averages gradients over processes: the factor makes that the mean over the examples of all of them.
+            mean = losses.sum() * accelerator.num_processes / count
+            value = accelerator.reduce(mean.detach(), "mean").item()
+            if not math.isfinite(value):
+                raise not_finite(f"The loss is {value} at step {step}", optimizer.param_groups[-1]["lr"], kept)
+            accelerator.backward(mean)
+            accelerator.clip_grad_norm_(prepared.parameters(), config.clip_grad)
+            optimizer.step()
+            optimizer.zero_grad()
+            ema.update(model)
+            step += 1
+            loss_sum, loss_count = loss_sum + value * count, loss_count + count
+            bar.update()
+            bar.set_postfix(epoch=epoch + 1, loss=f"{value:.3f}", refresh=False)
+            epoch_ends = step % sampler.steps_per_epoch == 0
+            saves = epoch_ends or time.monotonic() - saved > SECONDS_BETWEEN_SAVES
+            if saves and not all_finite(model):  # a finite loss may have a gradient that is not: nothing of it is kept
+                what = f"The weights are not finite after step {step - 1}"
+                raise not_finite(what, optimizer.param_groups[-1]["lr"], kept)
+            if epoch_ends:
+                history.append(
+                    {
+                        "epoch": epoch + 1,
+                        "train_loss": loss_sum / loss_count,
+                        "learning_rate": optimizer.param_groups[-1]["lr"],
+                        "minutes": seconds() / 60,
+                    }
+                )
+                loss_sum, loss_count = 0.0, 0
+                try:
+                    on_epoch_end(history, ema.module)
+                except NotFinite:
+                    what = f"The model's answers are not finite after step {step - 1}"
+                    raise not_finite(what, history[-1]["learning_rate"], kept) from None
+                prepared.train()
+                if accelerator.is_main_process:
+                    row = history[-1].items()
+                    bar.write(", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row))
+            if saves:
+                save()
+                saved = time.monotonic()
     return ema.module, history
 
 
@@ -312,6 +379,9 @@ def map_examples(
 ) -> np.ndarray:
     """Applies `function` to the images of every example once, shared among processes, and gives the rows in order.
 
+    Whole batches are shared, not examples: what a row comes to may depend in its last bit on the others in its batch,
+    and so every number of processes gives exactly what one gives.
+
     Args:
         accelerator: carries device, mixed precision and processes.
         function: float (B, 3, H, W) to (B, ...).
@@ -322,20 +392,25 @@ def map_examples(
 
     Returns:
         float32 array (N, ...), the same on every process.
+
+    Raises:
+        NotFinite: values are not.
     """
     rank, world = accelerator.process_index, accelerator.num_processes
-    mine = list(range(rank, len(dataset), world))
-    loader = DataLoader(dataset, batch_size=batch_size, sampler=mine, num_workers=workers)
-    rows = []
+    batches = [batch.tolist() for batch in torch.arange(len(dataset)).split(batch_size)]
+    loader = DataLoader(dataset, batch_sampler=batches[rank::world], num_workers=workers)
+    parts = []
     show = description is not None and accelerator.is_main_process
     for batch in tqdm(loader, desc=description, unit="batch", disable=not show):
         images = batch[0].to(accelerator.device, memory_format=torch.channels_last)
         with accelerator.autocast():
-            rows.append(function(images).float().cpu().numpy())
-    parts = [np.concatenate(rows)] if rows else []
+            parts.append(function(images).float().cpu().numpy())
     if world > 1:
         parts = gather_object(parts)
-    out = np.empty((len(dataset), *parts[0].shape[1:]), dtype=np.float32)
-    for start, part in enumerate(parts):
-        out[start::world] = part
+    rows = np.concatenate(parts)
+    if not np.isfinite(rows).all():
+        raise NotFinite
+    order = [index for first in range(world) for batch in batches[first::world] for index in batch]
+    out = np.empty_like(rows)
+    out[order] = rows
     return out

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from timm.data import create_transform, resolve_model_data_config
 from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.utils.data import Dataset, Subset
 
-from lesion.checkpoint import write_atomically
+from lesion.checkpoint import prepare_folder, write_atomically
 from lesion.errors import UserError
 from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
 from lesion.model import create_backbone
@@ -134,7 +134,7 @@ def pretrain(
         init: weights of an earlier pretraining to start from, with a new classifier; by default random ones.
 
     Raises:
-        UserError: the data or the weights cannot be used.
+        UserError: the data or the weights cannot be used, or a file cannot be written.
     """
     accelerator = Accelerator(mixed_precision=mixed_precision)
     images = ClassFolders(sources)
@@ -165,20 +165,9 @@ def pretrain(
         logits = map_examples(accelerator, averaged.eval(), evaluated, config.batch_size, config.workers)
         targets = np.array([images.targets[i] for i in held_out])
         history[-1]["held_out_accuracy"] = float((logits.argmax(1) == targets).mean())
-        if accelerator.is_main_process:
-            state = {k: v.cpu().contiguous() for k, v in averaged.backbone.state_dict().items()}
-            described = {
-                "backbone": backbone_name,
-                "images": str(len(training)),
-                "classes": str(len(images.classes)),
-                "image_size": str(image_size),
-                "init": init.name if init else "scratch",
-                **{k: f"{v:.4g}" for k, v in history[-1].items()},
-            }
-            write_atomically(output, lambda path: save_file(state, path, described))
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    _, history = fit(
+    prepare_folder(output.parent)
+    averaged, history = fit(
         accelerator,
         model,
         param_groups_weight_decay(model, config.weight_decay),
@@ -196,6 +185,19 @@ def pretrain(
         on_epoch_end,
         resume,
     )
+    if accelerator.is_main_process:
+        state = {k: v.cpu().contiguous() for k, v in averaged.backbone.state_dict().items()}
+        described = {
+            "backbone": backbone_name,
+            "images": str(len(training)),
+            "classes": str(len(images.classes)),
+            "image_size": str(image_size),
+            "init": init.name if init else "scratch",
+            **{k: f"{v:.4g}" for k, v in history[-1].items()},
+        }
+        content = save(state, described)
+        write_atomically(output, lambda path: path.write_bytes(content))
+    accelerator.wait_for_everyone()
     accelerator.print(f"Wrote {output} ({backbone_name}, held-out accuracy {history[-1]['held_out_accuracy']:.3f}).")
 
 

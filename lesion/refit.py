@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from accelerate import Accelerator
 
-from lesion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lesion.checkpoint import Checkpoint, load_checkpoint, prepare_folder, save_checkpoint
 from lesion.embeddings import embed_table
 from lesion.errors import UserError
 from lesion.ham10000 import read_table
@@ -29,7 +29,7 @@ def refit(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str
         mixed_precision: of the pass over the training images: "no", "bf16" or "fp16".
 
     Raises:
-        UserError: the data set splits into other parts than the checkpoint's.
+        UserError: the data set splits into other parts than the checkpoint's, or `output` cannot be written.
     """
     config, held_out = checkpoint.config, checkpoint.held_out()
     recorded = config.training
@@ -39,6 +39,7 @@ def refit(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str
         raise UserError(
             f"{data} does not split into the parts that {checkpoint.folder} was trained with; give the same data set."
         )
+    prepare_folder(output)
     accelerator = Accelerator(mixed_precision=mixed_precision)
     training_table = prepared.table.iloc[prepared.split.training]
     training = embed_table(accelerator, checkpoint.model, training_table, config.transform, None)

@@ -11,9 +11,11 @@ Both train every subset of the inputs: the complete one and random others, on th
 """
 
 import copy
+import hashlib
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from accelerate import Accelerator
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from timm.data import resolve_model_data_config
 from timm.data.mixup import Mixup, mixup_target
 from timm.optim import param_groups_layer_decay, param_groups_weight_decay
@@ -43,7 +45,14 @@ from lesion.calibration import (
     fit_calibration,
     subset_index,
 )
-from lesion.checkpoint import CheckpointConfig, HeldOut, save_checkpoint, write_atomically
+from lesion.checkpoint import (
+    CheckpointConfig,
+    HeldOut,
+    prepare_folder,
+    save_checkpoint,
+    write_atomically,
+    write_together,
+)
 from lesion.conformal import ConformalSets, fit_conformal
 from lesion.diagnoses import DIAGNOSES
 from lesion.embeddings import embed_table
@@ -52,7 +61,7 @@ from lesion.evaluation import decide, decision_metrics, per_class_table, probabi
 from lesion.figures import draw_learning
 from lesion.ham10000 import Ham10000, Split, records_of, split_table
 from lesion.images import ImageTransform, training_transform
-from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
+from lesion.loop import AugmentedDataset, LoopConfig, NotFinite, first_line, fit, map_examples, not_finite
 from lesion.metadata import MetadataEncoder
 from lesion.model import FusionHead, FusionModel, create_backbone, head_logits, head_on_subsets, one_an_image
 from lesion.novelty import FamiliarityCheck, fit_familiarity
@@ -303,14 +312,15 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     Args:
         table: of `lesion.ham10000.read_table`.
         config: everything else.
-        output: the checkpoint folder; history.csv, curves.png and the resumable state are kept in it too.
+        output: the checkpoint folder. The resumable state and the running history.csv and curves.png are kept in its
+            folder state/; a checkpoint that the folder already holds is replaced, with both, when the training is done.
         resume: go on from an interrupted run in `output`.
 
     Returns:
         `output`.
 
     Raises:
-        UserError: the data, the start or the state cannot be used.
+        UserError: the data, the start or the state cannot be used, or a file cannot be written.
     """
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
     data = prepare_data(table, config.split, config.split_seed, config.class_weighting)
@@ -320,12 +330,11 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     transform = ImageTransform(config.evaluation_size, working_size, backbone_data["mean"], backbone_data["std"])
     parts = ", ".join(f"{n} {len(getattr(data.split, n))}" for n in ("training", "validation", "test"))
     accelerator.print("\n".join(f"  {k}: {v}" for k, v in {**asdict(config), "images": parts, **settings()}.items()))
-    (output / "state").mkdir(parents=True, exist_ok=True)
+    prepare_folder(output)
+    prepare_folder(output / "state")
     held_out_rows = np.union1d(data.split.validation, data.split.test)
     if config.recipe == "frozen":
         history, embeddings = train_frozen(accelerator, model, data, transform, config, output)
-        if accelerator.is_main_process:
-            write_history(history, output)
     else:
         history = finetune(accelerator, model, data, transform, config, output, resume)
         # Mixup and random crops leave the head behind the backbone: it is trained on, on the finished embeddings.
@@ -347,7 +356,7 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
         )
         held_out = table.iloc[held_out_rows].assign(test=np.isin(held_out_rows, data.split.test))
         held_out = HeldOut(held_out.drop(columns="path"), embeddings[held_out_rows])
-        save_checkpoint(output, model, checkpoint, held_out, fitted.familiarity)
+        save_checkpoint(output, model, checkpoint, held_out, fitted.familiarity, history_files(history))
         print_validation(fitted.validation)
         print(f"Wrote {output}. The test part is opened by `python -m lesion.evaluate --checkpoint {output}`.")
     accelerator.wait_for_everyone()
@@ -387,20 +396,28 @@ def print_validation(metrics: dict) -> None:
     print(f"\n{shown}, data-set prevalence\n{per_class_table(rule['per_class'], rule['confusion_matrix'])}")
 
 
-def write_history(history: list[dict], output: Path) -> None:
-    """Writes history.csv and curves.png."""
+def history_files(history: list[dict]) -> dict[str, Callable[[Path], None]]:
+    """What writes history.csv and curves.png, by name."""
     frame = pd.DataFrame(history)
-    write_atomically(output / "history.csv", lambda path: frame.to_csv(path, index=False))
-    draw_learning({"curves": {"learning": frame.to_dict("list")}}, output / "curves.png")
+    return {
+        "history.csv": lambda path: frame.to_csv(path, index=False),
+        "curves.png": lambda path: draw_learning({"curves": {"learning": frame.to_dict("list")}}, path),
+    }
 
 
 def epoch_metrics(head: FusionHead, embeddings: np.ndarray, data: TrainingData, views: dict[str, int]) -> dict:
-    """Validation metrics of an epoch, calibrated: the first view's, and the others' balanced accuracy."""
+    """Validation metrics of an epoch, calibrated: the first view's, and the others' balanced accuracy.
+
+    Raises:
+        NotFinite: the head's answers are not.
+    """
     rows = data.split.validation
     out = {}
     for name, index in views.items():
         present = effective(SUBSETS[index], data.known[rows])
         logits = head_logits(head, embeddings, data.metadata[rows], SUBSETS[index])
+        if not np.isfinite(logits).all():
+            raise NotFinite
         fitted = fit_calibration(logits, data.labels[rows], data.weights)
         calibration = Calibration(data.weights, data.prevalence, *np.outer(fitted, np.ones(len(SUBSETS))))
         probabilities = calibration.probabilities(logits, present)
@@ -456,7 +473,8 @@ def finetune(
         groups = param_groups_layer_decay(
             model.backbone, LoopConfig.weight_decay, layer_decay=config.layer_decay
         ) + param_groups_weight_decay(model.head, LoopConfig.weight_decay)
-    best_path = output / "state" / "best.safetensors"
+    state_folder = output / "state"
+    best_path = state_folder / "best.safetensors"
     validation = data.table.iloc[data.split.validation]
 
     def on_epoch_end(history: list[dict], averaged: FusionModel) -> None:
@@ -470,10 +488,10 @@ def finetune(
             last_stage = [h["balanced_accuracy"] for h in history if h["size"] == config.image_sizes[-1][0]]
             if row["balanced_accuracy"] >= max(last_stage, default=math.inf):
                 state = {k: v.cpu().contiguous() for k, v in averaged.state_dict().items()}
-                write_atomically(best_path, lambda path: save_file(state, path, {"epoch": str(row["epoch"])}))
-            write_history(history, output)
+                content = save(state, {"epoch": str(row["epoch"])})
+                write_atomically(best_path, lambda path: path.write_bytes(content))
+            write_together({state_folder / name: write for name, write in history_files(history).items()})
 
-    state_path = output / "state" / "last.pt"
     loop = LoopConfig(
         epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
         workers=config.workers,
@@ -482,12 +500,20 @@ def finetune(
     fingerprint = json.loads(json.dumps(asdict(config)))
     for name in ("workers", "evaluation_size", "patience"):
         del fingerprint[name]
+    # Without the paths: the data set may lie elsewhere when the training goes on.
+    content = data.table.drop(columns="path").to_csv(index=False)
+    fingerprint["data set"] = hashlib.sha256(content.encode()).hexdigest()[:12]
     _, history = fit(
-        accelerator, model, groups, AugmentedDataset(images, augmentations, config.seed), loss, loop, state_path,
-        fingerprint, on_epoch_end, resume,
+        accelerator, model, groups, AugmentedDataset(images, augmentations, config.seed), loss, loop,
+        state_folder / "last.pt", fingerprint, on_epoch_end, resume,
     )  # fmt: skip
     accelerator.wait_for_everyone()
-    model.load_state_dict(load_file(best_path))
+    try:
+        model.load_state_dict(load_file(best_path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(
+            f"{best_path} cannot be read ({first_line(error)}); remove {state_folder} to start anew."
+        ) from None
     return history
 
 
@@ -534,7 +560,7 @@ def fit_head(
         The history, one dictionary an epoch.
 
     Raises:
-        UserError: the loss stopped being finite.
+        UserError: the loss or the answers stopped being finite.
     """
     device = next(head.parameters()).device
     rows = torch.from_numpy(data.split.training)
@@ -544,7 +570,8 @@ def fit_head(
     generator = torch.Generator().manual_seed(config.seed)
     torch.manual_seed(config.seed)
     validation = embeddings[data.split.validation]
-    best, best_state, history = float("inf"), None, []
+    best, best_state, history, step = float("inf"), None, [], 0
+    kept = "nothing of it was written"
     for epoch in (bar := tqdm(range(config.epochs), desc="Training the head", unit="epoch", disable=not show_progress)):
         head.train()
         total = 0.0
@@ -554,17 +581,20 @@ def fit_head(
             logits = head_on_subsets(head, embedding, metadata, present)
             targets = nn.functional.one_hot(labels, len(DIAGNOSES)).float()
             loss = subset_losses(logits, targets, weights).mean()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise not_finite(f"The head's loss is {value} at step {step}", config.learning_rate, kept)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += loss.item() * len(batch)
+            step += 1
+            total += value * len(batch)
         row = {"epoch": epoch + 1, "train_loss": total / len(rows)}
-        if not math.isfinite(total):
-            raise UserError(
-                f"The loss is not finite in epoch {epoch + 1} (learning rate {config.learning_rate:.2e}); start again "
-                "with a lower --learning-rate."
-            )
-        row |= epoch_metrics(head, validation, data, views_of(config))
+        try:
+            row |= epoch_metrics(head, validation, data, views_of(config))
+        except NotFinite:
+            what = f"The head's answers are not finite after step {step - 1}"
+            raise not_finite(what, config.learning_rate, kept) from None
         history.append(row)
         bar.set_postfix(validation_loss=f"{row['validation_loss']:.3f}", refresh=False)
         if row["validation_loss"] < best:

@@ -1,18 +1,24 @@
 """The checkpoint folder: written, read, refused."""
 
 import json
+import os
 import pickle
 import shutil
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from lesion.checkpoint import load_checkpoint, read_held_out, save_checkpoint, sha256
 from lesion.errors import UserError
 from lesion.novelty import FamiliarityCheck
+from lesion.photographs import LARGEST, HeldOutPhotographs
 
 
 @pytest.fixture
@@ -32,7 +38,23 @@ def edit_weights(folder, edit):
     weights = load_file(folder / "model.safetensors")
     edit(weights)
     save_file(weights, folder / "model.safetensors")
-    edit_config(folder, lambda d: d["sha256"].update({"model.safetensors": sha256(folder / "model.safetensors")}))
+    rename_hash(folder, "model.safetensors")
+
+
+def rename_hash(folder, name):
+    """Makes config.json name a file as it is."""
+    edit_config(folder, lambda d: d["sha256"].update({name: sha256(folder / name)}))
+
+
+def edit_held_out(folder, edit):
+    """Changes the arrays and texts of the held-out part."""
+    path = folder / "held_out.safetensors"
+    with safe_open(path, "np") as file:
+        texts = {name: json.loads(text) for name, text in file.metadata().items()}
+    arrays = load_arrays(path)
+    edit(arrays, texts)
+    save_arrays(arrays, path, {name: json.dumps(text) for name, text in texts.items()})
+    rename_hash(folder, path.name)
 
 
 def edit_familiarity(folder, width):
@@ -71,9 +93,39 @@ def test_a_new_checkpoint_removes_the_old_report(folder):
     assert not (folder / "report.json").exists()
 
 
-def add_pickle(folder):
-    (folder / "model.safetensors").write_bytes(pickle.dumps({"a": 1}))
-    edit_config(folder, lambda d: d["sha256"].update({"model.safetensors": sha256(folder / "model.safetensors")}))
+class Payload:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def add_pickle(folder, name="model.safetensors"):
+    (folder / name).write_bytes(pickle.dumps(Payload(folder / "executed")))
+    rename_hash(folder, name)
+
+
+def lie_about_length(folder, length):
+    """The first eight bytes say how long the header is."""
+    path = folder / "model.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + path.read_bytes()[8:])
+    rename_hash(folder, path.name)
+
+
+def edit_check(folder, **arrays):
+    """Changes the check for other pictures."""
+    path = folder / "familiarity.safetensors"
+    save_arrays({**load_arrays(path), **arrays}, path)
+    rename_hash(folder, path.name)
+
+
+def first_row(array, value):
+    array = array.copy()
+    array[0] = value
+    return array
 
 
 DAMAGE = {
@@ -99,7 +151,44 @@ DAMAGE = {
     "extra tensor": (lambda f: edit_weights(f, lambda w: w.update(extra=torch.ones(1))), "does not fit"),
     "other shape": (lambda f: edit_weights(f, lambda w: w.update({"head.null_image": torch.ones(3)})), "does not fit"),
     "pickle renamed": (add_pickle, "cannot be read"),
-}
+    "pickled embeddings": (lambda f: add_pickle(f, "held_out.safetensors"), "cannot be read"),
+    "pickled check": (lambda f: add_pickle(f, "familiarity.safetensors"), "cannot be read"),
+    "next format": (lambda f: edit_config(f, lambda d: d.update(format=3)), "Update the application"),
+    "long format": (lambda f: edit_config(f, lambda d: d.update(format="x" * 10_000)), "x…"),
+    "deep": (lambda f: (f / "config.json").write_text("[" * 100_000), "cannot be read"),
+    "infinite size": (lambda f: edit_config(f, lambda d: d["image"].update(size=float("inf"))), "cannot be used"),
+    "huge size": (lambda f: edit_config(f, lambda d: d["image"].update(size=10**9)), "cannot be"),
+    "huge number": (lambda f: edit_config(f, lambda d: d["encoder"].update(age_mean=10**400)), "cannot be used"),
+    "NaN coverage": (lambda f: edit_config(f, lambda d: d["conformal"].update(coverage=float("nan"))), "0 to 1"),
+    "tiny deviation": (lambda f: edit_config(f, lambda d: d["image"].update(std=[1e-300] * 3)), "std positive"),
+    "infinite age": (lambda f: edit_config(f, lambda d: d["encoder"].update(age_std=float("inf"))), "years"),
+    "cold": (lambda f: edit_config(f, lambda d: d["calibration"].update(temperatures=[1e-300] * 16)), "cannot be"),
+    "Hub backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="hf-hub:timm/resnet18")), "timm has no"),
+    "local backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="local-dir:/etc")), "timm has no"),
+    "other tag": (lambda f: edit_config(f, lambda d: d.update(backbone="test_convnext.nonesuch")), "cannot be built"),
+    "huge backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="vit_giant_patch14_224")), "does not fit"),
+    "shapeless backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="test_vit")), "does not fit"),
+    "infinity": (lambda f: edit_weights(f, lambda w: w["head.null_image"].fill_(float("inf"))), "not finite"),
+    "tensor missing": (lambda f: edit_weights(f, lambda w: w.pop("head.null_image")), "does not fit"),
+    "whole numbers": (lambda f: edit_weights(f, lambda w: w.update({k: v.int() for k, v in w.items()})), "does not"),
+    "eight bits": (
+        lambda f: edit_weights(f, lambda w: w.update({k: v.to(torch.float8_e4m3fn) for k, v in w.items()})),
+        "does not fit",
+    ),
+    "long header": (lambda f: lie_about_length(f, 2**62), "cannot be read"),
+    "no header": (lambda f: lie_about_length(f, 0), "cannot be read"),
+    "whole check": (lambda f: edit_check(f, limits=np.zeros((1, 1), np.int8)), "do not fit"),
+    "NaN check": (lambda f: edit_check(f, whitening=load_arrays(f / "familiarity.safetensors")["whitening"] * np.nan),
+                  "not finite"),
+    "a folder": (lambda f: ((f / "config.json").unlink(), (f / "config.json").mkdir()), "has no config.json"),
+    "a link elsewhere": (lambda f: link(f, "model.safetensors", "/etc/passwd"), "damaged"),
+    "a link to itself": (lambda f: link(f, "model.safetensors", f / "model.safetensors"), "has no"),
+}  # fmt: skip
+
+
+def link(folder, name, target):
+    (folder / name).unlink()
+    os.symlink(target, folder / name)
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -107,8 +196,89 @@ def test_damage_is_refused_with_a_sentence(folder, name):
     damage, words = DAMAGE[name]
     damage(folder)
     with pytest.raises(UserError) as error:
+        load_checkpoint(folder).held_out()
+    message = str(error.value)
+    assert words in message and message.endswith(".") and len(message) < 1000
+    assert not (folder / "executed").exists()
+
+
+HELD_OUT_DAMAGE = {
+    "label of 7": lambda a, _: a.update(label=first_row(a["label"], 7)),
+    "age of 400": lambda a, _: a.update(age=first_row(a["age"], 400)),
+    "infinite age": lambda a, _: a.update(age=first_row(a["age"], np.inf)),
+    "third sex": lambda a, _: a.update(sex=first_row(a["sex"], 2)),
+    "site of 99": lambda a, _: a.update(site=first_row(a["site"], 99)),
+    "NaN embedding": lambda a, _: a.update(embeddings=first_row(a["embeddings"], np.nan)),
+    "one embedding less": lambda a, _: a.update(embeddings=a["embeddings"][1:]),
+    "one label less": lambda a, _: a.update(label=a["label"][1:]),
+    "embeddings of another model": lambda a, _: a.update(embeddings=a["embeddings"][:, :3].copy()),
+    "flat embeddings": lambda a, _: a.update(embeddings=a["embeddings"][:, 0].copy()),
+    "labels in two columns": lambda a, _: a.update(label=np.stack([a["label"]] * 2, 1)),
+    "no embeddings": lambda a, _: a.pop("embeddings") is None,
+    "nothing": lambda a, t: (a.update({k: v[:0] for k, v in a.items()}), t.update({k: [] for k in t})),
+    "one image twice": lambda _, t: t.update(image_id=[t["image_id"][0], *t["image_id"][:-1]]),
+    "ids that are numbers": lambda _, t: t.update(image_id=list(range(len(t["image_id"])))),
+    "ids that are one text": lambda _, t: t.update(lesion_id="x" * len(t["lesion_id"])),
+    "ids that are a number": lambda _, t: t.update(dx_type=5),
+    "ids that are records": lambda _, t: t.update(lesion_id=[{}] * len(t["lesion_id"])),
+}
+
+
+@pytest.mark.parametrize("name", HELD_OUT_DAMAGE)
+def test_damaged_held_out_part_is_refused_with_a_sentence(folder, name):
+    edit_held_out(folder, HELD_OUT_DAMAGE[name])
+    with pytest.raises(UserError) as error:
+        load_checkpoint(folder).held_out()
+    assert "held_out.safetensors" in str(error.value) and str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "held_out.safetensors", "familiarity.safetensors"]
+)
+@pytest.mark.parametrize("renamed", [False, True])
+def test_truncation_is_refused_with_a_sentence(folder, name, renamed):
+    """Whether or not config.json knows of it."""
+    content = (folder / name).read_bytes()
+    for tenth in range(10):
+        (folder / name).write_bytes(content[: len(content) * tenth // 10])
+        if renamed and name != "config.json":
+            rename_hash(folder, name)
+        with pytest.raises(UserError) as error:
+            load_checkpoint(folder).held_out()
+        assert str(error.value).endswith(".")
+
+
+def test_no_memory_is_spent_on_weights_that_do_not_fit(folder):
+    """Neither on those of the file, nor on those of the backbone that it names."""
+    import resource
+
+    edit_weights(folder, lambda w: w.update(extra=torch.zeros(50_000_000)))
+    edit_config(folder, lambda d: d.update(backbone="vit_giant_patch14_224"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="does not fit"):
         load_checkpoint(folder)
-    assert words in str(error.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_photographs_from_elsewhere(folder):
+    """Only small files of the right names are taken from the archive, and what is damaged is left out."""
+    with zipfile.ZipFile(folder / "photographs.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("ISIC_1.jpg", "../ISIC_2.jpg", "/etc/ISIC_3.jpg", "ISIC_4.html", "a/ISIC_5.jpg", "ISIC_6.jpg\n"):
+            archive.writestr(name, name)
+        archive.writestr("ISIC_7.jpg", bytes(LARGEST + 1))
+        archive.writestr("ISIC_8.jpg", b"to be damaged" * 50)
+        at = archive.getinfo("ISIC_8.jpg").header_offset
+    content = bytearray((folder / "photographs.zip").read_bytes())
+    content[at + 45 : at + 50] = b"xxxxx"
+    (folder / "photographs.zip").write_bytes(content)
+    photographs = HeldOutPhotographs(folder)
+    assert photographs.names == {"ISIC_1.jpg"} and photographs.read("ISIC_1") == b"ISIC_1.jpg"
+    for tenth in range(10):
+        (folder / "photographs.zip").write_bytes(content[: len(content) * tenth // 10])
+        HeldOutPhotographs(folder)
+    (folder / "photographs.zip").unlink()
+    (folder / "photographs.zip").mkdir()
+    assert not HeldOutPhotographs(folder).names
 
 
 def test_damaged_held_out_part(tmp_path):
@@ -117,7 +287,7 @@ def test_damaged_held_out_part(tmp_path):
         read_held_out(tmp_path / "held_out.safetensors")
 
 
-@pytest.mark.parametrize("source", ["nowhere", "a/b/c", "user/name"])
+@pytest.mark.parametrize("source", ["nowhere", "a/b/c", "user/name", "x" * 5000, "a\0b", "../..x", "-/-"])
 def test_missing_checkpoint_says_how_to_get_one(source):
     with pytest.raises(UserError, match=r"train\.py --data"):
         load_checkpoint(source)

@@ -1,6 +1,8 @@
 """The training loop: every example once an epoch, and a resumed run equal to an uninterrupted one."""
 
 import dataclasses
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from torchvision.transforms import v2
 
 import lesion.loop
 from lesion.errors import UserError
-from lesion.loop import AugmentedDataset, EpochBatches, LoopConfig, fit, map_examples
+from lesion.loop import AugmentedDataset, EpochBatches, LoopConfig, fit, map_examples, read_state
 
 CONFIG = LoopConfig(epochs=3, batch_size=5, seed=1, workers=0)
 
@@ -29,6 +31,13 @@ class Noise(Dataset):
         return Image.fromarray(pixels), index % 2
 
 
+class Pixels(Noise):
+    """Pictures that hold their index."""
+
+    def __getitem__(self, index):
+        return (torch.full((3, 4, 4), float(index)),)
+
+
 TRANSFORM = v2.Compose([v2.RandomHorizontalFlip(), v2.ColorJitter(0.3), v2.PILToTensor(), v2.ToDtype(torch.float32)])
 
 
@@ -36,8 +45,8 @@ class Killed(Exception):
     pass
 
 
-def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None):
-    """Trains a small network; raises Killed before step `kill_at`."""
+def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None, steepen_at=None):
+    """Trains a small network; at the given steps, counted from 1, it is killed, the loss or its gradient not finite."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
     steps = []
@@ -47,6 +56,8 @@ def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None):
         if kill_at == len(steps):
             raise Killed
         losses = nn.functional.cross_entropy(model(batch[0] / 255), batch[1], reduction="none")
+        if steepen_at == len(steps):
+            losses = losses + (0 * next(model.parameters()).sum()).sqrt()
         return losses * (float("nan") if poison_at == len(steps) else 1)
 
     data = AugmentedDataset(Noise(), [TRANSFORM] * config.epochs, config.seed)
@@ -128,10 +139,60 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         run(tmp_path / "state.pt", poison_at=7)
 
 
-def test_map_examples_keeps_the_order():
-    class Tensors(Noise):
-        def __getitem__(self, index):
-            return (torch.full((3, 4, 4), float(index)),)
+def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+    """The last loss of an epoch is finite and its gradient is not: the state saved before stays."""
+    with pytest.raises(UserError, match=r"weights are not finite after step 4 \(learning rate .*--learning-rate"):
+        run(tmp_path / "state.pt", steepen_at=5)
+    state = read_state(tmp_path / "state.pt")
+    assert state["step"] == 0 and all(tensor.isfinite().all() for tensor in state["model"].values())
 
-    rows = map_examples(Accelerator(cpu=True), lambda x: x.mean((2, 3)), Tensors(), 4, 0)
+
+@pytest.mark.parametrize("content", [b"", b"nothing", pickle.dumps({"fingerprint": {}})])
+def test_a_state_that_cannot_be_read_is_refused(tmp_path, content):
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"state.pt cannot be read \(.+\); remove it to start anew"):
+        run(tmp_path / "state.pt", resume=True)
+
+
+class Harmful:
+    """Would make a file if it were unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_state_executes_nothing(tmp_path):
+    torch.save({"fingerprint": Harmful(tmp_path / "executed")}, tmp_path / "state.pt")
+    with pytest.raises(UserError, match="cannot be read"):
+        run(tmp_path / "state.pt", resume=True)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_state_of_another_version_is_refused(tmp_path):
+    run(tmp_path / "state.pt")
+    state = read_state(tmp_path / "state.pt")
+    del state["ema"]
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(UserError, match=r"of another version of this program \('ema'\); remove it"):
+        run(tmp_path / "state.pt", resume=True)
+
+
+def test_a_new_run_replaces_an_earlier_runs_state_at_once(tmp_path):
+    """Else one that is killed before it first saves would be resumed as the earlier one."""
+    run(tmp_path / "state.pt")
+    with pytest.raises(Killed):
+        run(tmp_path / "state.pt", kill_at=1)
+    assert read_state(tmp_path / "state.pt")["step"] == 0
+
+
+def test_answers_that_are_not_finite_are_refused():
+    with pytest.raises(UserError, match=r"not finite.*--learning-rate"):
+        map_examples(Accelerator(cpu=True), lambda x: x.mean((2, 3)) / 0, Pixels(), 4, 0)
+
+
+def test_map_examples_keeps_the_order():
+    rows = map_examples(Accelerator(cpu=True), lambda x: x.mean((2, 3)), Pixels(), 4, 0)
     assert np.array_equal(rows, np.repeat(np.arange(23.0)[:, None], 3, axis=1))

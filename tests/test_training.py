@@ -140,18 +140,6 @@ def test_growing_sizes_and_image_only_baseline(ham10000, tmp_path):
     assert held_out.test.all(), "the image-level protocol is scored on what it stops on"
 
 
-def test_accelerate_launches_two_processes(ham10000, checkpoint, tmp_path):
-    done = run(
-        "-m", "accelerate.commands.launch", "--cpu", "--num_processes", 2, "--num_machines", 1, "--mixed_precision",
-        "no", "--dynamo_backend", "no", "train.py", "--data", ham10000, "--output", tmp_path, "--backbone", TINY,
-        "--init", "scratch", "--workers", 0, "--image-size", "64:2",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("Wrote ") == 1, "one process speaks"
-    ours, alone = (load_checkpoint(folder).held_out().embeddings.shape for folder in (tmp_path, checkpoint))
-    assert ours == alone
-
-
 def test_unreachable_hub_is_one_sentence(ham10000, tmp_path):
     done = run("train.py", "--data", ham10000, "--output", tmp_path, "--backbone", "resnet18.a1_in1k")
     assert done.returncode == 1
