@@ -2,63 +2,230 @@
 
 A photograph is always shrunk to the working size first, the size of the images the model was trained on, so that a
 600×450 original and its 200×150 copy are read alike.
+
+Files come from strangers. Only formats that photographs are kept in are tried: Pillow knows many more, of which one
+starts another program (EPS) and several are decoded in Python. What a small file can claim (pixels, parts, metadata) is
+bounded before memory is spent on it, and large pictures are decoded one at a time and kept smaller.
 """
 
 import io
 import math
+import re
+import struct
+import threading
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 from torchvision.transforms import v2
 
 from lesion.errors import UserError
 
-SMALLEST, MOST_PIXELS = 16, 50_000_000
+SMALLEST, MOST_PIXELS, MOST_JPEG_PIXELS = 16, 16_000_000, 50_000_000
+"""Of a side; of an image, where WebP takes most, 15 bytes a pixel; of a JPEG, which is shrunk while it is decoded."""
+KEPT_PIXELS = 4_000_000
+"""A larger image is halved, or divided by three, …, until it has no more."""
+MOST_SCANS = 50
+"""Of a progressive JPEG, which usually has ten. Each goes over the whole image, however few bytes it has."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""Of Pillow's, the ones tried. Not JPEG 2000, a file of which took 0.9 GB for its 1 kB; not PPM, which took 20 s."""
+ACCEPTED = "Choose a photograph saved as JPEG or PNG (WebP, GIF, BMP, TIFF and AVIF are read too)."
+MOST_METADATA = {b"II": 2_000_000, b"MM": 2_000_000, b"GI": 500_000}
+"""Bytes read before the pixels, by a file's first two: of TIFF, which is made of fields, and of GIF, whose comments are
+copied once more for each of their parts. Of the others, twice the file."""
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image of each EXIF orientation upright."""
+JPEG_EXIF = re.compile(rb"\xff\xe1(..)Exif\x00\x00", re.DOTALL)
+DIRECTORIES = re.compile(rb"(\xff[\xe1\xe2]..|infe.{8})(?:Exif|MPF\x00)", re.DOTALL)
+"""Where a JPEG or AVIF file says that EXIF fields, or several pictures, follow."""
+
+# Pillow's about odd files, one for each wording: catching them in a `with` is not for threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+one_at_a_time = threading.Lock()
+
+
+class BoundedReader(io.BytesIO):
+    """A file's content, of which only so much is handed out.
+
+    A directory of TIFF fields can point a thousand times at the same megabytes, and a file consist of millions of
+    parts; Pillow keeps a copy of each.
+
+    Args:
+        content: of the file.
+        size: bytes that may be read; the number of reads has a limit of its own.
+    """
+
+    def __init__(self, content: bytes, size: float):
+        super().__init__(content)
+        self.bytes_left, self.reads_left = size, 10_000 + len(content) // 2000
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.bytes_left -= len(data)
+        self.reads_left -= 1
+        if self.bytes_left < 0 or self.reads_left < 0:
+            raise OSError("too many parts")
+        return data
 
 
 def read_image(source: str | Path | bytes, name: str | None = None) -> Image.Image:
-    """Reads a photograph as 8-bit RGB, upright.
+    """Reads a photograph as 8-bit RGB, upright, in sRGB.
 
-    EXIF orientation is applied, the first frame of an animation is taken, transparency is laid over white, and 16-bit
-    greyscale is scaled to 8 bits.
+    EXIF orientation and an embedded ICC profile are applied, the first frame of an animation is taken, transparency is
+    laid over white, and 16-bit greyscale is scaled to 8 bits. More than KEPT_PIXELS are reduced. May be called from
+    several threads.
 
     Args:
         source: path or content of an image file.
         name: what to call the file in an error; by default its name.
 
     Raises:
-        UserError: not an image, damaged, smaller than 16 pixels or larger than 50 megapixels.
+        UserError: not an image of an accepted format, damaged, smaller than 16 pixels or too large.
     """
     name = name or (Path(source).name if isinstance(source, str | Path) else "The file")
-    advice = "Choose a photograph saved as JPEG or PNG."
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
-            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise UserError(
-                    f"{name} has {width} × {height} = {width * height / 1e6:.0f} megapixels; at most "
-                    f"{MOST_PIXELS // 1_000_000} are accepted. Save a smaller copy: 600 × 450 pixels are enough."
-                )
-            if min(width, height) < SMALLEST:
-                raise UserError(
-                    f"{name} has {width} × {height} pixels; a photograph needs at least {SMALLEST} on each side."
-                )
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
-    except UserError:
-        raise
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise UserError(f"{name} is not an image that can be read here. {advice}") from None
+    except OSError as error:
+        raise UserError(f"{source} cannot be read ({error.strerror}).") from None
+    if content[4:8] == b"ftyp" and any(brand in content[8:64] for brand in HEIC_BRANDS):
+        raise UserError(
+            f"{name} is a HEIC photograph, which cannot be read here. Save it as JPEG: on an iPhone, set Settings > "
+            "Camera > Formats to Most Compatible, or send the photograph by mail or a message."
+        )
+    try:
+        return decode(content, name)
+    except UserError:
+        raise
+    except UnidentifiedImageError:
+        raise UserError(f"{name} is not an image that can be read here. {ACCEPTED}") from None
+    except Image.DecompressionBombError:
+        most = MOST_PIXELS // 1_000_000
+        raise UserError(f"{name} has far more than the {most} megapixels that are accepted. {ACCEPTED}") from None
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, EOFError and more in Pillow
-        raise UserError(f"{name} is damaged or incomplete ({type(error).__name__}). {advice}") from error
+        raise UserError(f"{name} is damaged or incomplete ({type(error).__name__}). {ACCEPTED}") from error
+
+
+def decode(content: bytes, name: str) -> Image.Image:
+    """The content of an image file as `read_image` gives it; where it is damaged, whatever Pillow raises.
+
+    Raises:
+        UserError: too small, too large, or with parts that no photograph has.
+    """
+    exif, most_metadata = b"", MOST_METADATA.get(content[:2], 2 * len(content) + 4096)
+    if content.startswith(b"\xff\xd8"):
+        # A marker cannot stand in the data of a scan: there, 255 is followed by 0.
+        if content.count(b"\xff\xda") > MOST_SCANS:
+            raise UserError(f"{name} is a JPEG of more than {MOST_SCANS} scans. {ACCEPTED}")
+        if found := JPEG_EXIF.search(content):
+            exif = content[found.start(1) + 2 :][: int.from_bytes(found[1], "big")]
+    if content.startswith(b"\xff\xd8") or content[4:8] == b"ftyp":
+        # Pillow reads these while it opens the file, and copies out every field.
+        content = DIRECTORIES.sub(rb"\1none", content)
+    reader = BoundedReader(content, most_metadata)
+    with Image.open(reader, formats=FORMATS) as image:
+        reader.bytes_left = math.inf  # from here on the size of the image is a limit
+        check_size(image, name)
+        if image.format == "TIFF":
+            tile = [image.tag_v2.get(tag, 1) for tag in (322, 323)]
+            if math.prod(tile) > MOST_PIXELS:
+                raise UserError(f"{name} has tiles of {tile[0]} × {tile[1]} pixels. {ACCEPTED}")
+            orientation = image.tag_v2.get(274, 1)
+            image.load_end = lambda: None  # it would read all fields anew, to turn the image as we do below
+        elif image.format == "BMP" and image.tile[0].codec_name == "bmp_rle":  # in Python: 14 seconds for 1 kB
+            raise UserError(f"{name} is a run-length encoded BMP. {ACCEPTED}")
+        with one_at_a_time if image.width * image.height > KEPT_PIXELS else nullcontext():
+            factor = reduction(image)
+            image.draft(None, (image.width // factor, image.height // factor))  # a JPEG is shrunk while it is decoded
+            image.load()
+            reduced = reduce(image)
+        if image.format != "TIFF":
+            orientation = orientation_of(exif or image.info.get("exif", b""))
+        if orientation in UPRIGHT:
+            reduced = reduced.transpose(UPRIGHT[orientation])
+        return in_srgb(reduced, image.info.get("icc_profile"))
+
+
+def check_size(image: Image.Image, name: str) -> None:
+    """Refuses an image that is too small or too large; it need not be decoded yet.
+
+    Raises:
+        UserError: it is.
+    """
+    width, height = image.size
+    most = MOST_JPEG_PIXELS if image.format == "JPEG" else MOST_PIXELS
+    if width * height > most:
+        raise UserError(
+            f"{name} has {width} × {height} = {width * height / 1e6:.0f} megapixels; at most {most // 1_000_000} are "
+            f"accepted{'' if image.format == 'JPEG' else ' unless it is a JPEG'}. Save a smaller copy: 600 × 450 "
+            "pixels are enough."
+        )
+    if min(width, height) < SMALLEST:
+        raise UserError(f"{name} has {width} × {height} pixels; a photograph needs at least {SMALLEST} on each side.")
+
+
+def reduce(image: Image.Image) -> Image.Image:
+    """The image with KEPT_PIXELS at most, each the mean of several; in another mode where colours have no mean."""
+    factor = reduction(image)
+    if factor == 1:
+        return image
+    if image.mode.startswith("I;16"):  # Pillow reduces only the wider mode
+        return image.convert("I").reduce(factor).convert("I;16")
+    if image.mode in ("1", "P", "PA") or "transparency" in image.info:
+        image = to_rgb(image)
+    return image.reduce(factor)
+
+
+def reduction(image: Image.Image) -> int:
+    """By how much the sides have to be divided for KEPT_PIXELS at most."""
+    return math.ceil(math.sqrt(image.width * image.height / KEPT_PIXELS))
+
+
+def orientation_of(exif: bytes) -> int:
+    """The orientation in an EXIF block, 1 to 8; 1, upright, where there is none or the block is broken."""
+    exif = exif.removeprefix(b"Exif\x00\x00")
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    try:
+        (start,) = struct.unpack_from(f"{order}L", exif, 4)
+        (fields,) = struct.unpack_from(f"{order}H", exif, start)
+        for position in range(start + 2, start + 2 + 12 * fields, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", exif, position)
+            if (tag, kind) == (0x0112, 3):
+                return value
+    except struct.error:
+        pass
+    return 1
+
+
+def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Any image as 8-bit RGB, from the colours of its ICC profile to sRGB; phones embed Display P3.
+
+    A profile that is broken, or of another kind of image, is ignored.
+    """
+    if image.mode not in ("L", "CMYK"):
+        image = to_rgb(image)
+    if profile:
+        try:
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "sRGB" not in ImageCms.getProfileDescription(own):
+                image = ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    return to_rgb(image)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

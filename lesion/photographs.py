@@ -9,9 +9,10 @@ on, so that a copy gets the stored embedding's answer. Without the file the app 
 import argparse
 import hashlib
 import io
+import re
 import sys
 import zipfile
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -22,22 +23,28 @@ from lesion.ham10000 import ATTRIBUTION, read_table
 from lesion.images import read_image, shrink
 
 FILE = "photographs.zip"
+LARGEST = 2**20
+"""Bytes of a photograph, which is to be small."""
 
 
 class HeldOutPhotographs:
     """The photographs of a checkpoint folder, read when asked for.
 
     Args:
-        folder: of the checkpoint; it may have none.
+        folder: of the checkpoint; it may have none, and what is damaged or too large in its file is left out.
     """
 
     def __init__(self, folder: Path):
         self.path = folder / FILE
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                self.names = frozenset(archive.namelist())
-        except (FileNotFoundError, zipfile.BadZipFile):
-            self.names = frozenset()
+        self._ids, names = {}, set()
+        with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(self.path) as archive:
+            for entry in archive.infolist():
+                # An entry of a file from elsewhere can be wrong in many ways, for which zipfile and zlib raise as many.
+                with suppress(Exception):
+                    if re.fullmatch(r"\w+\.jpg", entry.filename) and entry.file_size <= LARGEST:
+                        self._ids[hashlib.sha256(archive.read(entry)).digest()] = Path(entry.filename).stem
+                        names.add(entry.filename)
+        self.names = frozenset(names)
 
     def __contains__(self, image_id: str) -> bool:
         return f"{image_id}.jpg" in self.names
@@ -46,13 +53,6 @@ class HeldOutPhotographs:
         """The JPEG file of an image that is contained."""
         with zipfile.ZipFile(self.path) as archive:
             return archive.read(f"{image_id}.jpg")
-
-    @cached_property
-    def _ids(self) -> dict[bytes, str]:
-        if not self.names:
-            return {}
-        with zipfile.ZipFile(self.path) as archive:
-            return {hashlib.sha256(archive.read(name)).digest(): Path(name).stem for name in self.names}
 
     def image_id_of(self, key: bytes) -> str | None:
         """The id of the image whose file has this SHA-256, or None."""

@@ -95,7 +95,7 @@ def test_bad_files_get_a_sentence(photograph):
             read_image(content, "mole.jpg")
         message = str(error.value)
         assert message.startswith("mole.jpg") and message.endswith(".") and "\n" not in message, name
-    with pytest.raises(UserError, match="60 megapixels; at most 50"):
+    with pytest.raises(UserError, match="60 megapixels; at most 16"):
         read_image(bad["60 megapixels"])
 
 

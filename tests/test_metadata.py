@@ -20,6 +20,7 @@ def test_values_are_normalised():
     record = Metadata("55", " Female ", "Lower Extremity")
     assert record == Metadata(55.0, "female", "lower extremity")
     assert record.describe() == "age 55, female, lower extremity"
+    assert Metadata("٥٥").age == 55, "digits of other scripts are digits"
     assert Metadata(0).age == 0, "the youngest age is not an absent one"
 
 
@@ -31,6 +32,13 @@ def test_values_are_normalised():
         ({"age": 121}, "outside"),
         ({"age": math.inf}, "outside"),
         ({"age": True}, "not a number"),
+        ({"age": "½"}, "not a number"),
+        ({"age": "fünfundfünfzig"}, "not a number"),
+        ({"age": 10**400}, "not a number"),
+        ({"age": "1e999"}, "outside"),
+        ({"age": "x" * 1_000_000}, "…"),
+        ({"sex": "<b>"}, "female, male"),
+        ({"site": {"a": [1]}}, "abdomen"),
         ({"age": [5]}, "not a number"),
         ({"sex": "other"}, "female, male"),
         ({"sex": 3}, "female, male"),
