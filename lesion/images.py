@@ -9,6 +9,7 @@ bounded before memory is spent on it, and large pictures are decoded one at a ti
 """
 
 import io
+import logging
 import math
 import re
 import struct
@@ -52,8 +53,9 @@ JPEG_EXIF = re.compile(rb"\xff\xe1(..)Exif\x00\x00", re.DOTALL)
 DIRECTORIES = re.compile(rb"(\xff[\xe1\xe2]..|infe.{8})(?:Exif|MPF\x00)", re.DOTALL)
 """Where a JPEG or AVIF file says that EXIF fields, or several pictures, follow."""
 
-# Pillow's about odd files, one for each wording: catching them in a `with` is not for threads.
+# What Pillow has to say about odd files, we say: catching warnings in a `with` is not for threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 one_at_a_time = threading.Lock()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from lesion.diagnoses import CODES, DIAGNOSES
 from lesion.metadata import SITES
@@ -29,6 +29,7 @@ SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "runs" / "screenshots"))
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 TINY = "test_convnext"
+expect.set_options(timeout=30_000)  # a busy machine takes its time
 
 
 def draw_lesion(code: str, generator: np.random.Generator, size: tuple[int, int]) -> Image.Image:

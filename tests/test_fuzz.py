@@ -72,7 +72,7 @@ def edited(content: bytes, edits: list[tuple[float, str, bytes]]) -> bytes:
     return content
 
 
-@settings(max_examples=600)
+@settings(max_examples=800)
 @given(st.sampled_from(IMAGES), EDITS)
 def test_images(content, edits):
     try:
@@ -179,7 +179,7 @@ def test_config(folder, checkpoint, data):
     check_folder(folder)
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(st.sampled_from([MODEL, HELD_OUT, FAMILIARITY, "config.json"]), EDITS)
 def test_files(folder, checkpoint, name, edits):
     for file in (MODEL, HELD_OUT, FAMILIARITY, "config.json"):
@@ -188,7 +188,7 @@ def test_files(folder, checkpoint, name, edits):
     check_folder(folder)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.sampled_from([MODEL, HELD_OUT, FAMILIARITY]), st.data())
 def test_headers_of_tensor_files(folder, checkpoint, name, data):
     """The JSON in front of the tensors, changed so that it is JSON still."""
