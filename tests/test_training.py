@@ -118,7 +118,7 @@ def test_a_damaged_cache_is_said_and_made_anew(ham10000, tmp_path, capsys):
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:50])
     assert np.array_equal(embed_table(*arguments), expected)
-    assert "cannot be read" in capsys.readouterr().out
+    assert "cannot be used" in capsys.readouterr().out
 
 
 def test_resume_after_the_last_epoch_gives_the_same(ham10000, checkpoint, tmp_path):

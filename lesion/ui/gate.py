@@ -80,7 +80,10 @@ class Page(gr.Blocks):
     """
 
     async def preprocess_data(self, block_fn, inputs: list, *rest, **named):
-        for component, value in zip(block_fn.inputs, inputs, strict=False):  # Gradio says which are missing
+        if len(inputs) < len(block_fn.inputs):
+            missing = f"{len(block_fn.inputs)} values are needed, {len(inputs)} were given; see the API page."
+            raise gr.Error(missing, print_exception=False)
+        for component, value in zip(block_fn.inputs, inputs, strict=False):
             if isinstance(component, gr.Image) and not isinstance(value, dict | None):
                 raise gr.Error(NO_FILE, print_exception=False)
         inputs = traverse(inputs, uploaded, lambda value: isinstance(value, dict) and value.get("path") is not None)
