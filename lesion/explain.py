@@ -21,7 +21,7 @@ from timm.models.convnext import ConvNeXt
 from torch import nn
 
 from lesion.diagnoses import BY_CODE, CODES
-from lesion.metadata import Metadata
+from lesion.metadata import INPUTS, Metadata
 from lesion.model import FusionHead, FusionModel
 
 COLOURMAP = "inferno"
@@ -78,40 +78,32 @@ def formula_maps(method: str, head: FusionHead, activations: np.ndarray, gradien
     return np.maximum(formula.get_cam_image(None, None, None, activations, gradients, False), 0)
 
 
-def class_activation_maps(
-    model: FusionModel,
-    stage_map: torch.Tensor,
-    metadata: np.ndarray,
-    present: np.ndarray,
-    method: str,
-    codes: Sequence[str] = CODES,
+def unscaled_maps(
+    model: FusionModel, stage_maps: Sequence[torch.Tensor], metadata: np.ndarray, method: str, codes: Sequence[str]
 ) -> np.ndarray:
-    """Maps of some diagnoses' logits for one photograph.
+    """Class activation maps for the logits of given diagnoses, each with the scale of its gradients.
 
     Args:
         model: in evaluation mode.
-        stage_map: float32 (C, h, w), of the stage that the method reads.
-        metadata: float32 (WIDTH,), one encoded record.
-        present: bool (4,); the image must be present.
+        stage_maps: N of float32 (C, h, w), of the stage that the method reads.
+        metadata: float32 (N, WIDTH), encoded records.
         method: a key of METHODS.
-        codes: K diagnoses.
+        codes: N diagnoses.
 
     Returns:
-        float32 (K, h, w), not negative, the largest value of all K maps 1 (or all 0).
+        float32 (N, h, w), not negative.
     """
-    # A clone made here is no inference tensor, so gradients can flow to it.
-    inputs = stage_map.clone().float().expand(len(codes), -1, -1, -1).contiguous().requires_grad_()
-    record, mask = (torch.from_numpy(x).expand(len(codes), -1) for x in (metadata, present))
-    with torch.enable_grad():
+    present = torch.ones(len(codes), len(INPUTS), dtype=torch.bool)
+    with torch.inference_mode(False), torch.enable_grad():
+        inputs = torch.stack(list(stage_maps)).requires_grad_()
         feature_map = inputs
         if METHODS[method].earlier:
             with model.autocast():
                 feature_map = split_backbone(model.backbone)[1](inputs).float()
-        logits = model.head(model.pool(feature_map), record, mask)
+        logits = model.head(model.pool(feature_map), torch.from_numpy(metadata), present)
         explained = logits[range(len(codes)), [CODES.index(code) for code in codes]]
         (gradients,) = torch.autograd.grad(explained.sum(), inputs)
-    maps = formula_maps(method, model.head, inputs.detach().numpy(), gradients.numpy())
-    return (maps / (maps.max() or 1)).astype(np.float32)
+    return formula_maps(method, model.head, inputs.detach().numpy(), gradients.numpy())
 
 
 def covered_share(backbone: nn.Module, method: str, input_size: int, cells: int) -> float:

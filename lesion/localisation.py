@@ -167,10 +167,11 @@ def explain_table(predictor: Predictor, table: pd.DataFrame) -> Explained:
         images = torch.stack([predictor.config.transform(read_image(path)) for path in table.path[rows]])
         images = images.contiguous(memory_format=torch.channels_last)
         # Gradients are wanted from the first measured stage on, and no earlier.
-        with torch.no_grad():
-            start_map = (predictor.stages[0] if predictor.stages else model.forward_features)(images)
+        with torch.no_grad(), model.autocast():
+            start_map = (predictor.stages[0] if predictor.stages else model.forward_features)(images).float()
         start_map.requires_grad_()
-        last = predictor.stages[1](start_map) if predictor.stages else start_map
+        with model.autocast():
+            last = predictor.stages[1](start_map).float() if predictor.stages else start_map
         stage_maps = {True: start_map, False: last} if predictor.stages else {False: last}
         everything = torch.ones(len(images), 4, dtype=torch.bool)
         embedding = model.pool(last)
@@ -281,9 +282,9 @@ def perturb_table(
 
         def probability(images: torch.Tensor, row: int = row) -> np.ndarray:
             embeddings = []
-            with torch.inference_mode():
+            with torch.inference_mode(), predictor.model.autocast():
                 for part in images.contiguous(memory_format=torch.channels_last).split(BATCH):
-                    embeddings.append(predictor.model.embed(part).numpy())
+                    embeddings.append(predictor.model.embed(part).float().numpy())
             record, fields = (np.repeat(x[row : row + 1], len(images), 0) for x in (metadata, known))
             answers = predictor.answers(np.concatenate(embeddings), record, fields)
             return answers[:, explained.decided[row]]

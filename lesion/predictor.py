@@ -9,12 +9,13 @@ import hashlib
 import io
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,16 +25,17 @@ from lesion.calibration import EVERYTHING, SUBSETS, UNIFORM, effective
 from lesion.checkpoint import Checkpoint, load_checkpoint
 from lesion.diagnoses import CODES, check_code
 from lesion.errors import UserError, shown
-from lesion.explain import METHODS, OFFERED, class_activation_maps, covered_share, enlarge, split_backbone
+from lesion.explain import METHODS, OFFERED, covered_share, enlarge, split_backbone, unscaled_maps
 from lesion.hardware import bfloat16_is_faster
 from lesion.images import read_image, shrink
 from lesion.metadata import GRID, Metadata
 from lesion.model import head_logits, one_an_image
+from lesion.shared import SharedRuns
 
 DISPLAY_SIZE = 1200
 """Longer side of a photograph on the screen, pixels at most."""
-MOST_IN_A_PASS = 4
-"""Photographs that share a pass of the backbone, at most: more bring nothing, and the first would wait for them."""
+MOST_IN_A_PASS = 8
+"""Photographs, or heat maps, that share a pass, at most: more bring little, and the first would wait for them."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,15 @@ class Features:
     embedding: np.ndarray
     size: tuple[int, int]
     earlier_map: torch.Tensor | None
+
+
+class MapRequest(NamedTuple):
+    """Class activation maps to compute: of a photograph's features and a record, by a method, for some diagnoses."""
+
+    features: Features
+    metadata: Metadata
+    method: str
+    codes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,8 @@ class Prediction:
 
 
 class Predictor:
-    """A checkpoint ready to answer. Its methods may be called from several threads.
+    """A checkpoint ready to answer. Its methods may be called from several threads: the network runs in one of its own,
+    and what is asked at the same time shares a pass.
 
     Args:
         checkpoint: of `load_checkpoint`; its backbone is changed in place where it runs in bfloat16.
@@ -86,6 +98,8 @@ class Predictor:
             self.model.use_bfloat16()
         self.stages = split_backbone(self.model.backbone)
         self.map_methods = tuple(m for m in OFFERED if self.stages or not METHODS[m].earlier)
+        # Heat maps first: they are short, and the last thing that somebody waits for.
+        self._runs = SharedRuns({"maps": self.run_maps, "backbone": self.run_backbone}, MOST_IN_A_PASS)
 
     def features(self, image: Image.Image) -> Features:
         """Runs the backbone; the one costly step.
@@ -93,17 +107,17 @@ class Predictor:
         Args:
             image: any PIL image, best from `lesion.images.read_image`.
         """
-        return self.run_backbone([self.config.transform(image.convert("RGB"))], [image.size])[0]
+        return self._runs.ask("backbone", (self.config.transform(image.convert("RGB")), image.size))
 
     @torch.inference_mode()
-    def run_backbone(self, inputs: Sequence[torch.Tensor], sizes: Sequence[tuple[int, int]]) -> list[Features]:
+    def run_backbone(self, photographs: Sequence[tuple[torch.Tensor, tuple[int, int]]]) -> list[Features]:
         """One pass for several photographs, of which each takes less time than alone.
 
         Args:
-            inputs: of `config.transform`, N of float32 (3, S, S).
-            sizes: of the photographs, N of width and height in pixels.
+            photographs: N of their float32 (3, S, S) by `config.transform`, and their width and height in pixels.
         """
-        batch = torch.stack(list(inputs)).to(memory_format=torch.channels_last)
+        inputs, sizes = zip(*photographs, strict=True)
+        batch = torch.stack(inputs).to(memory_format=torch.channels_last)
         with self.model.autocast():
             if self.stages:
                 before, last = self.stages
@@ -226,9 +240,29 @@ class Predictor:
         """
         if method not in self.map_methods:
             raise UserError(f"Heat map {shown(method)} is not known; choose {' or '.join(self.map_methods)}.")
-        encoded, _ = self.config.encoder.encode([metadata or Metadata()])
-        stage_map = features.earlier_map if METHODS[method].earlier else features.feature_map
-        return class_activation_maps(self.model, stage_map, encoded[0], SUBSETS[EVERYTHING], method, codes)
+        return self._runs.ask("maps", MapRequest(features, metadata or Metadata(), method, tuple(codes)))
+
+    def run_maps(self, requests: Sequence[MapRequest]) -> list[np.ndarray]:
+        """One pass through what the methods need for several requests, of which each takes less time than alone.
+
+        Args:
+            requests: N, of known methods and diagnoses.
+
+        Returns:
+            N arrays as `activation_maps` gives them.
+        """
+        maps = {}
+        for method in {request.method for request in requests}:
+            ours = [request for request in requests if request.method == method]
+            rows = [(request, code) for request in ours for code in request.codes]
+            earlier = METHODS[method].earlier
+            stage_maps = [r.features.earlier_map if earlier else r.features.feature_map for r, _ in rows]
+            metadata, _ = self.config.encoder.encode([r.metadata for r, _ in rows])
+            unscaled = iter(unscaled_maps(self.model, stage_maps, metadata, method, [code for _, code in rows]))
+            for request in ours:
+                own = np.stack([next(unscaled) for _ in request.codes])
+                maps[id(request)] = (own / (own.max() or 1)).astype(np.float32)
+        return [maps[id(request)] for request in requests]
 
     def enlarge(self, activation_map: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
         """A map of `activation_maps` laid where it belongs on the photograph, see `lesion.explain.enlarge`."""
@@ -330,8 +364,6 @@ class PhotographStore:
         self._read_at: dict[bytes, float] = {}
         self._pending: dict[bytes, Future[Photograph]] = {}
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[torch.Tensor, tuple[int, int], Future[Features]]] = deque()
-        self._backbone = threading.Lock()
 
     def get(self, path: str | Path) -> Photograph:
         """The photograph in a file, from the store or through the backbone.
@@ -375,21 +407,4 @@ class PhotographStore:
         image = read_image(content, "The file")
         shown = io.BytesIO()
         shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
-        return Photograph(key, self._features(image), shown.getvalue())
-
-    def _features(self, image: Image.Image) -> Features:
-        """In the order of coming, one pass of the backbone after another, since two at once would share the cores and
-        both be late; those who wait meanwhile share the next."""
-        ours: Future[Features] = Future()
-        self._waiting.append((self.predictor.config.transform(image), image.size, ours))
-        with self._backbone:
-            while not ours.done():  # whoever held the backbone before us may have run it for us
-                waiting = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_A_PASS))]
-                inputs, sizes, futures = zip(*waiting, strict=True)
-                try:
-                    for future, features in zip(futures, self.predictor.run_backbone(inputs, sizes), strict=True):
-                        future.set_result(features)
-                except BaseException as error:
-                    for future in futures:
-                        future.set_exception(error)
-        return ours.result()
+        return Photograph(key, self.predictor.features(image), shown.getvalue())

@@ -10,31 +10,30 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from conftest import EXAMPLES
-from lesion.calibration import EVERYTHING, SUBSETS
 from lesion.diagnoses import CODES
 from lesion.errors import UserError
 from lesion.explain import (
     METHODS,
     OFFERED,
     change_in_words,
-    class_activation_maps,
     covered_share,
     enlarge,
     heat_layer,
     overlay,
     percent,
     split_backbone,
+    unscaled_maps,
 )
 from lesion.images import read_image
 from lesion.metadata import Metadata
-from lesion.predictor import load_predictor
+from lesion.predictor import Predictor, load_checkpoint
 
 RECORD = Metadata(70, "male", "face")
 
 
 @pytest.fixture(scope="module")
 def predictor(checkpoint):
-    return load_predictor(checkpoint)
+    return Predictor(load_checkpoint(checkpoint), bfloat16=False)  # the package knows no other way
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +57,9 @@ class Whole(nn.Module):
 def test_equals_the_package_on_the_whole_network(predictor, photograph, method):
     """For each diagnosis, once our maps are scaled as the package scales each one by itself."""
     features = predictor.features(photograph)
-    how, record = METHODS[method], predictor.config.encoder.encode([RECORD])[0][0]
+    how, records = METHODS[method], predictor.config.encoder.encode([RECORD] * 7)[0]
     stage_map = features.earlier_map if how.earlier else features.feature_map
-    maps = class_activation_maps(predictor.model, stage_map, record, SUBSETS[EVERYTHING], method)
+    maps = unscaled_maps(predictor.model, [stage_map] * 7, records, method, CODES)
     inputs = predictor.config.transform(photograph)[None].requires_grad_()
     layer = predictor.model.backbone.stages[-2 if how.earlier else -1]
     for k in range(7):

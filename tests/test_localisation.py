@@ -28,7 +28,7 @@ from lesion.localisation import (
     replaced,
     spread,
 )
-from lesion.predictor import load_predictor
+from lesion.predictor import Predictor, load_checkpoint
 from lesion.ui import views
 
 
@@ -118,9 +118,9 @@ def test_blur_takes_detail_and_leaves_the_average():
     assert blurred(images).mean() == pytest.approx(float(images.mean()), abs=0.02)
 
 
-@pytest.fixture(scope="module")
-def predictor(checkpoint):
-    return load_predictor(checkpoint)
+@pytest.fixture(scope="module", params=[False, True], ids=["float32", "bfloat16"])
+def predictor(checkpoint, request):
+    return Predictor(load_checkpoint(checkpoint), request.param)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -12,10 +11,11 @@ import torch
 from PIL import Image
 
 from conftest import BUNDLED, EXAMPLES, ROOT
+from lesion.diagnoses import CODES
 from lesion.hardware import bfloat16_is_faster
 from lesion.images import read_image
 from lesion.metadata import Metadata
-from lesion.predictor import MOST_IN_A_PASS, PhotographStore, Predictor, load_checkpoint
+from lesion.predictor import MOST_IN_A_PASS, MapRequest, PhotographStore, Predictor, load_checkpoint
 
 RECORD = Metadata(70, "male", "face")
 
@@ -59,7 +59,7 @@ def photographs(count: int) -> list[Image.Image]:
 
 def test_photographs_of_one_pass_answer_as_alone(predictor):
     images = photographs(MOST_IN_A_PASS)
-    together = predictor.run_backbone([predictor.config.transform(image) for image in images], [(40, 30)] * len(images))
+    together = predictor.run_backbone([(predictor.config.transform(image), image.size) for image in images])
     for image, features in zip(images, together, strict=True):
         alone = predictor.features(image)
         np.testing.assert_allclose(features.embedding, alone.embedding, atol=1e-4)
@@ -68,48 +68,17 @@ def test_photographs_of_one_pass_answer_as_alone(predictor):
         assert predictor.probabilities(features, [RECORD]) == pytest.approx(predictor.probabilities(alone, [RECORD]))
 
 
-def test_those_who_wait_share_a_pass_in_the_order_of_coming(predictor, monkeypatch, tmp_path):
-    passes, free = [], threading.Event()
-    run_backbone = predictor.run_backbone
-
-    def slow(inputs, sizes):
-        passes.append(len(inputs))
-        free.wait(10)
-        return run_backbone(inputs, sizes)
-
-    monkeypatch.setattr(predictor, "run_backbone", slow)
-    store, answers = PhotographStore(predictor), {}
-    paths = [tmp_path / f"{i}.png" for i in range(MOST_IN_A_PASS + 3)]
-    for path, image in zip(paths, photographs(len(paths)), strict=True):
-        image.save(path)
-
-    def visit(path):
-        answers[path] = store.get(path)
-
-    threads = [threading.Thread(target=visit, args=(path,)) for path in paths]
-    for count, thread in enumerate(threads):
-        thread.start()
-        while len(passes) == 0 or len(store._waiting) < count:  # the first one runs, the others wait behind it
-            time.sleep(0.01)
-    free.set()
-    for thread in threads:
-        thread.join(30)
-    assert passes == [1, MOST_IN_A_PASS, 2]
-    for path in paths:
-        np.testing.assert_allclose(
-            answers[path].features.embedding, predictor.features(read_image(path)).embedding, atol=1e-4
-        )
-
-
-def test_a_failed_pass_fails_all_that_shared_it_and_nothing_after(predictor, monkeypatch, tmp_path):
-    path = tmp_path / "photograph.png"
-    photographs(1)[0].save(path)
-    store = PhotographStore(predictor)
-    with monkeypatch.context() as broken:
-        broken.setattr(predictor, "run_backbone", lambda inputs, sizes: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            store.get(path)
-    assert store.get(path).features.size == (40, 30)
+def test_heat_maps_of_one_pass_are_as_alone(predictor):
+    """Whatever their methods, records and diagnoses."""
+    of_each = [predictor.features(image) for image in photographs(4)]
+    records = [RECORD, Metadata(), Metadata(30, "male"), RECORD]
+    methods = [*predictor.map_methods[:2], predictor.map_methods[0], "Grad-CAM"]
+    codes = [("mel",), ("nv", "bcc"), ("vasc", "mel"), CODES]
+    requests = [MapRequest(*values) for values in zip(of_each, records, methods, codes, strict=True)]
+    for request, together in zip(requests, predictor.run_maps(requests), strict=True):
+        alone = predictor.activation_maps(*request)
+        assert alone.shape == together.shape and together.max() == 1
+        np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
 def test_photographs_are_forgotten_in_time(predictor, tmp_path):
