@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lesion.errors import UserError
@@ -47,11 +48,15 @@ def serve(args: argparse.Namespace, folder: Path) -> None:
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
     limit_threads()
-    from lesion.predictor import load_predictor  # takes seconds: not before the arguments are known to be right
-    from lesion.ui.gate import FILE_SIZE, Gate
-    from lesion.ui.page import STYLE, THEME, build_page
+    from lesion.checkpoint import load_checkpoint  # takes seconds: not before the arguments are known to be right
+    from lesion.predictor import Predictor
 
-    page = build_page(load_predictor(args.checkpoint))
+    with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
+        checkpoint = beside.submit(load_checkpoint, args.checkpoint)
+        from lesion.ui.gate import FILE_SIZE, Gate
+        from lesion.ui.page import STYLE, THEME, build_page
+
+        page = build_page(Predictor(checkpoint.result()))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
     page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the gate bounds
     gate = (Gate, (), {"waiting": lambda: len(page._queue)})

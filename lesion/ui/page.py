@@ -12,7 +12,7 @@ from lesion.lab import Lab
 from lesion.lessons import Lessons
 from lesion.metadata import Metadata
 from lesion.photographs import HeldOutPhotographs
-from lesion.predictor import PhotographStore, Predictor
+from lesion.predictor import MOST_IN_A_PASS, PhotographStore, Predictor
 from lesion.ui import (
     answer_tab,
     body,
@@ -38,6 +38,14 @@ SHOW_ALARM = """
 }
 """
 """A lesson that sets how common melanoma is leads to the alarm, far down its tab."""
+ASK = """
+(...given) => {
+  const asked = given.slice(0, %d), text = JSON.stringify(asked), again = text === window.asked;
+  window.asked = text;
+  return [...asked, document.body.dataset.tab ?? 'answer', again];
+}
+"""
+"""Adds to what is asked (so many values) the tab in view, and whether nothing but the tab has changed."""
 STYLE = views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
 
 
@@ -79,15 +87,19 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 def show(
                     path: str | None, age: str, sex: str, site: str, target: str, method: str, *values: object
                 ) -> tuple:
-                    """Fills the tabs that answer about the photograph."""
+                    """Fills the tab in view, where it is one that answers about the photograph. What the other one says
+                    goes, unless only the tab has changed."""
+                    *settings, tab, again = values
                     try:
                         if path is None:
                             raise UserError(views.WELCOME)
                         metadata, photograph = Metadata(age, sex, site), store.get(path)
-                        return (
-                            *show_answer(photograph, metadata, target, method),
-                            *influence.show(photograph, metadata, target, *values),
-                        )
+                        filled = [gr.skip() if again else ""] * len(outputs)
+                        if tab == tab_answer.id:
+                            filled[: len(answer)] = show_answer(photograph, metadata, target, method)
+                        elif tab == tab_influence.id:
+                            filled[len(answer) :] = influence.show(photograph, metadata, target, *settings)
+                        return tuple(filled)
                     except UserError as error:
                         view = views.placeholder if path is None else views.problem
                         empty = [""] * len(outputs)
@@ -95,6 +107,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                         return tuple(empty)
 
                 asked, outputs = [*given.all, method, *influence.controls], [*answer, *influence.outputs]
+                view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
                 # The lessons set controls of the tabs behind them, so these are built first.
                 tab_lessons = gr.Tab("Lessons", id="lessons")
                 with gr.Tab("Cohort", id="cohort") as tab_cohort:
@@ -114,24 +127,27 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                     event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
         gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
 
-        # One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one
-        # in the end, so that an answer never stands beside another photograph.
-        changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
-        changed += [component.input for component in (*given.all[1:], method)]
-        changed += [control.change for control in influence.controls]  # lessons set them too
-        shown = gr.on(
-            changed, show, asked, outputs, api_visibility="private", show_progress="minimal", trigger_mode="always_last"
-        )
-        # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
-        nothing = [""] * len(outputs)
-        nothing[0] = nothing[len(answer)] = views.problem(views.NO_ANSWER)
-        shown.failure(None, None, outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
-
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
         for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab, tab_report):
             tab.select(
                 None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private"
             )
+
+        # One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one
+        # in the end, so that an answer never stands beside another photograph.
+        changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
+        changed += [component.input for component in (*given.all[1:], method)]
+        changed += [control.change for control in influence.controls]  # lessons set them too
+        changed += [tab_answer.select, tab_influence.select]
+        # More at once than elsewhere: those who upload a photograph wait for the network, and share its passes.
+        shown = gr.on(
+            changed, show, [*asked, *view], outputs, js=ASK % len(asked), api_visibility="private",
+            show_progress="minimal", trigger_mode="always_last", concurrency_limit=2 * MOST_IN_A_PASS,
+        )  # fmt: skip
+        # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
+        nothing = [""] * len(outputs)
+        nothing[0] = nothing[len(answer)] = views.problem(views.NO_ANSWER)
+        shown.failure(None, None, outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
 
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
 

@@ -67,6 +67,11 @@ class Observed:
     errors: list[str] = field(default_factory=list)
 
 
+def some_record(generator: random.Random) -> Record:
+    """An age, a sex and a site, as the page sends them."""
+    return str(generator.choice(AGES)), generator.choice(SEXES), generator.choice(SITES)
+
+
 class Visitor:
     """A browser's side of Gradio's protocol.
 
@@ -114,18 +119,20 @@ class Visitor:
         else:
             self.observed.times.setdefault(kind, []).append((began, time.perf_counter() - started))
 
-    async def change(self, generator: random.Random) -> None:
-        """Another age, sex and site of the same photograph: what the page shows then."""
-        record = str(generator.choice(AGES)), generator.choice(SEXES), generator.choice(SITES)
-        answer = await self.call(self.show, self.file, *record, "most probable", OFFERED[0], *CONTROLS)
-        bars = [float(width) / 100 for width in re.findall(r"width:([\d.]+)%", answer[0])]
-        self.observed.answers.append((self.name, record, bars))
+    async def change(self, generator: random.Random, tab: str | None = None) -> None:
+        """Another age, sex and site of the same photograph: what the tab in view shows then, "answer" or "influence",
+        by default either."""
+        record, tab = some_record(generator), tab or generator.choice(["answer", "influence"])
+        answer = await self.call(self.show, self.file, *record, "most probable", OFFERED[0], *CONTROLS, tab, False)
+        # Of the three answers side by side the last is the one from everything.
+        widths = re.findall(r"width:([\d.]+)%", answer[0]) or re.findall(r"width:([\d.]+)%", answer[4])[2::3]
+        self.observed.answers.append((self.name, record, [float(width) / 100 for width in widths]))
 
     async def upload(self, name: str, generator: random.Random) -> None:
         """Another photograph, and its answer."""
         sent = await self.client.post("/upload", files={"files": (name, self.photographs[name])})
         self.name, self.file = name, {"path": sent.raise_for_status().json()[0], "meta": {"_type": "gradio.FileData"}}
-        await self.change(generator)
+        await self.change(generator, "answer")
 
     async def sweep(self, generator: random.Random) -> None:
         """The table of all combinations: a row of it is compared."""
