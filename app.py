@@ -48,18 +48,18 @@ def serve(args: argparse.Namespace, folder: Path) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
     limit_threads()
     from lesion.predictor import load_predictor  # takes seconds: not before the arguments are known to be right
-    from lesion.ui.gate import FILE_SIZE, Gate
+    from lesion.ui.gate import FILE_SIZE, guard
     from lesion.ui.page import STYLE, THEME, build_page
 
     page = build_page(load_predictor(args.checkpoint))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
     page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the gate bounds
-    gate = (Gate, (), {"waiting": lambda: len(page._queue)})
     try:
         page.launch(
             server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=STYLE,
             footer_links=["api"], run_history=False, enable_monitoring=False, max_file_size=FILE_SIZE,
-            app_kwargs={"middleware": [gate]},
+            ssr_mode=False, num_workers=0,  # whose processes would answer past the gate
+            app_kwargs=guard(page),
         )  # fmt: skip
     except SystemExit:
         when_stopped(signal.SIG_IGN)  # it is being done
