@@ -22,6 +22,7 @@ from lesion.ui import (
     inputs,
     lab_tab,
     lessons_tab,
+    link,
     report_tab,
     views,
 )
@@ -63,6 +64,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
+                link_controls = link.build()
                 chosen = gr.State(0)  # when a handler last set photograph, age, sex or site
 
             def open_photograph(image_id: str) -> str:
@@ -109,8 +111,8 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                         "prevalence": prevalence, "share": share, "threshold": threshold, "used": used,
                         "weighting": weighting,
                     }  # fmt: skip
-                    settings = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
-                for event in settings:
+                    lesson = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
+                for event in lesson.settings:
                     event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
         gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
 
@@ -158,4 +160,5 @@ def build_page(predictor: Predictor) -> gr.Blocks:
 
         influence.age_curve.click(choose_age, None, [given.age, chosen], **quiet)
         influence.body_map.click(choose_site, None, [given.site, chosen], **quiet)
+        link.connect(page, link_controls, given, chosen, tabs, lesson, photographs, open_photograph)
     return page
