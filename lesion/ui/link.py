@@ -138,7 +138,7 @@ def connect(
         {
             "age": [UNKNOWN, *map(str, AGES)], "sex": [UNKNOWN, *SEXES], "site": [UNKNOWN, *SITES],
             "diagnosis": [MOST_PROBABLE, *CODES], "lesson": [value for _, value in lessons.picker.choices],
-            "tab": [tab.id for tab in tabs.children], "example": list(files),
+            "tab": [tab.id for tab in tabs.children if isinstance(tab, gr.Tab)], "example": list(files),
         },
         photographs,
     )  # fmt: skip
