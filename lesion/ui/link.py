@@ -32,6 +32,14 @@ ARRIVED = f"""
 }}
 """
 """The page's own query, where it is such a link."""
+IN_VIEW = """
+() => {
+  const tab = document.querySelector('#tabs [role=tab][aria-selected=true]');
+  document.body.dataset.tab = tab.dataset.tabId;
+  return [];
+}
+"""
+"""A page that is still being built may not tell that a tab was selected."""
 HERE = """
 (...values) => {
   const here = new URL('?tab=' + (document.body.dataset.tab ?? 'answer'), location.href);
@@ -152,7 +160,7 @@ def connect(
         example = state.get("example")
         photograph = example and (files.get(example) or open_photograph(example))
         record = [values[name] for name in ("age", "sex", "site", "diagnosis", "lesson")]
-        return gr.Tabs(selected=tab), photograph, *record, now()
+        return gr.Tabs(selected=tab), photograph, *record
 
     def make(
         path: str | None, age: str, sex: str, site: str, diagnosis: str, lesson: str, here: str
@@ -171,10 +179,9 @@ def connect(
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     page.load(None, None, controls.arrived, js=ARRIVED, api_visibility="private")
     # Only a page that was opened by a link asks.
-    outputs = [tabs, *given.all, lessons.picker, chosen]
-    controls.arrived.change(restore, controls.arrived, outputs, **quiet).then(
-        lessons.show, lessons.picker, lessons.outputs, **quiet
-    )
+    restored = controls.arrived.change(restore, controls.arrived, [tabs, *given.all, lessons.picker], **quiet)
+    filled = restored.then(lessons.show, lessons.picker, lessons.outputs, **quiet)
+    filled.then(now, None, chosen, js=IN_VIEW, **quiet)  # asks for the views of what is there by now
     controls.button.click(
         make, [*given.all, lessons.picker, controls.box], controls.box, js=HERE, **quiet
     ).success(None, controls.box, controls.box, js=COPY, api_visibility="private")  # fmt: skip
