@@ -12,22 +12,16 @@ from pathlib import Path
 from lesion.errors import UserError
 from lesion.hardware import limit_threads
 from lesion.ui.files import own_folder
+from lesion.ui.settings import read_settings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    bundled = Path(__file__).with_name("weights")
-    parser.add_argument("--checkpoint", default=bundled, help="folder or Hub id user/name (default: weights)")
-    parser.add_argument("--host", help="address to listen on (default 127.0.0.1, or GRADIO_SERVER_NAME)")
-    parser.add_argument("--port", type=int, help="default: the first free one from 7860, or GRADIO_SERVER_PORT")
-    parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")
-    args = parser.parse_args()
-
     # Ctrl-C, `docker stop` and a Space that goes to sleep end alike: the folder of uploads is removed.
     when_stopped(lambda *_: sys.exit())
     try:
+        settings = read_settings(None, __doc__)
         with own_folder() as folder:
-            serve(args, folder)
+            serve(settings, folder)
     except UserError as error:
         sys.exit(f"error: {error}")
     # At once, but for what libraries tidy up: an answer still being computed must not write its files again.
@@ -36,11 +30,11 @@ def main() -> None:
     os._exit(0)
 
 
-def serve(args: argparse.Namespace, folder: Path) -> None:
+def serve(settings: argparse.Namespace, folder: Path) -> None:
     """Runs the app until it is stopped.
 
     Args:
-        args: of the command line.
+        settings: see `read_settings`.
         folder: for all of Gradio's files.
 
     Raises:
@@ -52,19 +46,20 @@ def serve(args: argparse.Namespace, folder: Path) -> None:
     from lesion.predictor import Predictor
 
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
-        checkpoint = beside.submit(load_checkpoint, args.checkpoint)
-        from lesion.ui.gate import FILE_SIZE, Gate
+        checkpoint = beside.submit(load_checkpoint, settings.checkpoint)
+        from lesion.ui.gate import FILE_SIZE, guard
         from lesion.ui.page import STYLE, THEME, build_page
 
         page = build_page(Predictor(checkpoint.result()))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
     page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the gate bounds
-    gate = (Gate, (), {"waiting": lambda: len(page._queue)})
     try:
         page.launch(
-            server_name=args.host, server_port=args.port, share=args.share, theme=THEME, css=STYLE,
-            footer_links=["api"], run_history=False, enable_monitoring=False, max_file_size=FILE_SIZE,
-            app_kwargs={"middleware": [gate]},
+            server_name=settings.host, server_port=settings.port, root_path=settings.root_path, auth=settings.login,
+            share=settings.share, theme=THEME, css=STYLE, footer_links=["api"], run_history=False,
+            enable_monitoring=False, max_file_size=FILE_SIZE,
+            ssr_mode=False, num_workers=0,  # whose processes would answer past the gate
+            app_kwargs=guard(page),
         )  # fmt: skip
     except SystemExit:
         when_stopped(signal.SIG_IGN)  # it is being done

@@ -85,17 +85,26 @@ def checkpoint(tmp_path_factory, ham10000) -> Path:
     return train(read_table(args.data), config, args.output)
 
 
-def start_app(checkpoint, log, environment: dict[str, str] | None = None) -> tuple[subprocess.Popen, str]:
-    """Starts app.py on a free port and waits until it answers."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def start_app(
+    checkpoint, log, environment: dict[str, str] | None = None, no_arguments: bool = False
+) -> tuple[subprocess.Popen, str]:
+    """Starts app.py on a free port and waits until it answers; `no_arguments` says it all in the environment."""
+    port, arguments = str(free_port()), []
     url = f"http://127.0.0.1:{port}"
+    if no_arguments:
+        environment = environment | {"LESION_CHECKPOINT": str(checkpoint), "GRADIO_SERVER_PORT": port}
+    else:
+        arguments = ["--checkpoint", str(checkpoint), "--port", port]
     with open(log, "w") as file:
         server = subprocess.Popen(
-            [sys.executable, "app.py", "--checkpoint", str(checkpoint), "--port", str(port)], cwd=ROOT, stdout=file,
-            stderr=subprocess.STDOUT, env=environment,
-        )  # fmt: skip
+            [sys.executable, "app.py", *arguments], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment
+        )
     for _ in range(240):
         try:
             urllib.request.urlopen(url, timeout=5).read()

@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import expect
 
-from conftest import EXAMPLES, ROOT, SCREENSHOTS, pick, running_app
+from conftest import EXAMPLES, ROOT, running_app
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import PhotographStore, load_predictor
@@ -131,51 +131,6 @@ def test_missing_checkpoint_is_one_sentence(tmp_path):
     )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "no checkpoint" in done.stderr and "train.py --data" in done.stderr
-
-
-@pytest.mark.parametrize("width, height", [(1366, 768), (390, 844)])
-def test_upload_read_change_in_the_browser(server, browser, predictor, width, height):
-    page = browser.new_page(viewport={"width": width, "height": height})
-    elsewhere, errors = [], []
-    page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((server, "data:", "blob:")) else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(server)
-    expect(page.locator(".notice")).to_contain_text("Not a medical device")
-    expect(page.locator(".attribution")).to_contain_text("HAM10000")
-    expect(page.locator("#answer")).to_contain_text("Choose a photograph")
-
-    page.set_input_files("#photo input[type=file]", str(PHOTOGRAPH))
-    expect(page.locator("#answer li")).to_have_count(7, timeout=30_000)
-    expect(page.locator("#change")).to_contain_text("photograph alone")
-    image = page.locator("#heat img").first
-    expect(image).to_be_visible()
-    assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [600, 450]
-    before = page.locator("#answer li .value").all_inner_texts()
-
-    pick(page, "age", "80")
-    expect(page.locator("#change")).to_contain_text("Knowing age 80:")
-    pick(page, "site", "face")
-    expect(page.locator("#change")).to_contain_text("Knowing age 80, face:")
-    pick(page, "target", "Melanoma")
-    expect(page.locator("#heat figcaption")).to_contain_text("Melanoma")
-    expected = predictor.predict(read_image(PHOTOGRAPH), Metadata(80, site="face")).probabilities
-    width_of = page.locator("#answer li .bar").first.evaluate("bar => bar.style.width")
-    assert float(width_of.rstrip("%")) == pytest.approx(100 * max(expected.values()), abs=0.01)
-    assert page.locator("#answer li .value").all_inner_texts() != before
-
-    page.locator("#opacity input[type=range]").fill("20")
-    opacity = page.locator("#heat .layer").evaluate("image => getComputedStyle(image).opacity")
-    assert float(opacity) == pytest.approx(0.2)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the edge"
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"answer-{width}.png", full_page=True)
-
-    page.locator("#examples button").nth(2).click()
-    page.locator("#answer .truth summary").click()
-    expect(page.locator("#answer .truth")).to_contain_text("Melanocytic nevus")
-    expect(page.locator("#age input")).to_have_value("50")
-    assert not elsewhere and not errors
-    page.close()
 
 
 def test_a_bad_upload_is_explained_where_the_answer_is(server, browser, tmp_path):

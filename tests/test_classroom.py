@@ -295,21 +295,6 @@ def test_influence_in_the_browser(page, predictor):
     page.screenshot(path=SCREENSHOTS / "influence.png", full_page=True)
 
 
-def test_a_lesson_in_the_browser(page):
-    open_tab(page, "Lessons")
-    pick(page, "lesson", "A case that metadata ruins")
-    expect(page.locator("#story")).to_contain_text("photograph alone")
-    expect(page.locator("#reveal")).to_have_count(0)  # nothing is told before the guess
-    page.click("#setup-1")
-    expect(page.locator("#age input")).to_have_value("30")
-    page.click("#to-guess")
-    page.locator("#guess").get_by_label("Melanoma", exact=True).click()
-    page.click("#to-see")
-    expect(page.locator("#reveal")).to_contain_text("You guessed: Melanoma", timeout=20_000)
-    expect(page.locator("#reveal")).to_contain_text("in truth a melanoma")
-    page.screenshot(path=SCREENSHOTS / "lesson.png")
-
-
 def test_a_lesson_sets_the_controls_of_another_tab(page):
     photograph = page.locator("#photo img").get_attribute("src")
     open_tab(page, "Lessons")

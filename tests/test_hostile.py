@@ -27,6 +27,7 @@ from lesion.errors import UserError
 from lesion.images import FORMATS, UPRIGHT, read_image
 from lesion.predictor import load_predictor
 from lesion.ui import views
+from lesion.ui.gate import UNKNOWN
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F")
@@ -689,6 +690,37 @@ def test_too_many_values(server):
 def test_questions_to_nobody(server, body):
     answer = server.api.post("/queue/join", json=body)
     assert 400 <= answer.status_code < 500, answer.status_code
+
+
+@pytest.mark.parametrize(
+    "path, body",
+    [
+        ("/call/nonsense", {"data": []}),
+        ("/call/v2/nonsense", {"prevalence": "dataset"}),
+        ("/call/v2/alarm", {"nonsense": 1}),
+        ("/call/v2/predict", {}),
+        ("/queue/join", {"fn_index": 99999, "data": [], "session_hash": "x"}),
+        ("/queue/join", {"fn_index": -1, "data": [], "session_hash": "x"}),
+    ],
+)
+def test_unknown_endpoints_handlers_and_parameters_get_a_sentence(server, path, body):
+    answer = server.api.post(path, json=body)
+    assert answer.status_code == 404 and answer.json() == {"detail": UNKNOWN}
+
+
+@pytest.mark.parametrize("path", ["/call/predict", "/call/v2/predict", "/queue/join", "/cancel", "/reset"])
+@pytest.mark.parametrize("body", [b"nope", b"[]", b'{"data": NaN, "fn_index": 1e400, "session_hash": Infinity}'])
+def test_unreadable_requests_are_told_why_and_not_repeated(server, path, body):
+    answer = server.api.post(path, content=body, headers={"content-type": "application/json"})
+    if path == "/call/v2/predict" and body.startswith(b"{"):  # it has no parameter of these names
+        assert answer.status_code == 404 and answer.json() == {"detail": UNKNOWN}
+    else:
+        assert answer.status_code == 422 and all(set(e) == {"type", "loc", "msg"} for e in answer.json()["detail"])
+
+
+@pytest.mark.parametrize("path", ["/call/predict/gone", "/call/v2/predict/gone", "/queue/data?session_hash=gone"])
+def test_answers_asked_for_before_a_restart(server, path):
+    assert "404: Not Found" in server.api.get(path).text
 
 
 @pytest.mark.parametrize("path", ["/call/", "/queue/data", "/nonesuch"])

@@ -130,8 +130,10 @@ def test_no_file_but_its_own_can_be_read(app):
     for target in (road + name for road in roads for name in names):
         status, content = send(app, "GET", target)
         assert 400 <= status < 500 and len(content) < 2000, target
-    for closed in ("deep_link?session_hash=x", "runs", "vibe-code", "../monitoring", "../monitoring/summary"):
-        assert send(app, "GET", f"/gradio_api/{closed}".replace("gradio_api/../", ""))[0] in (403, 404), closed
+    for closed in ("deep_link?session_hash=x", "runs", "vibe-code", "dev/reload", "token", "queue/status", "mcp/"):
+        assert send(app, "GET", f"/gradio_api/{closed}")[0] == 404, closed
+    for closed in ("monitoring", "monitoring/summary", "svelte/x", "docs", "openapi.json", "gradio_api/../config"):
+        assert send(app, "GET", f"/{closed}")[0] == 404, closed
     for closed in ("process_recording", "component_server", "vibe-edit", "run/predict", "api/predict"):
         body = json.dumps({"data": [file(path), *RECORD]})
         assert send(app, "POST", f"/gradio_api/{closed}", body, {"Content-Type": "application/json"})[0] == 404, closed

@@ -5,9 +5,12 @@ import re
 from collections.abc import Callable
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
+from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import traverse
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,13 +26,26 @@ TOO_LONG = "The request is longer than 1 MB. Please upload the photograph first.
 NO_ADDRESSES = "This app opens no web addresses. Please download the photograph and give the file."
 NO_FILE = "Give the photograph as a file: from gradio_client with handle_file(...)."
 GONE = "The photograph is no longer on the server; please upload it again."
+UNKNOWN = "There is no such endpoint, or it has other parameters; /gradio_api/info lists them all."
 
-ASKS = re.compile(r"/gradio_api/(queue/join|call/)")
-UPLOADS = re.compile(r"/gradio_api/upload/?$")
-CLOSED = re.compile(
-    r"/gradio_api/(file[=/].*://|proxy=|stream/|custom_component/|component_server|process_recording|deep_link|vibe-)"
+OPEN = re.compile(
+    r"/|/(config|login|logout|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?|/(static|assets)/.*"
+    r"|/gradio_api/(info|openapi\.json|app_id|startup-events|theme\.css|upload|upload_progress|reset|cancel)/?"
+    r"|/gradio_api/(queue/(join|data)|call/.*|heartbeat/.*|file=(?!.*://).*)",
+    re.DOTALL,
 )
-"""Routes of Gradio that fetch web addresses for whoever asks, write files, or log what they are asked for."""
+"""The routes of Gradio that the page and clients use. Among its others are some that fetch web addresses for whoever
+asks, write files, or log what they are asked for; a new version may bring more."""
+ASKS = re.compile(r"/gradio_api/(queue/join|call/.*)", re.DOTALL)
+UPLOADS = re.compile(r"/gradio_api/upload/?")
+
+
+def guard(page: gr.Blocks) -> dict:
+    """The gate in front of a page, and how unreadable requests are refused, for `launch(app_kwargs=...)`."""
+    return {
+        "middleware": [(Gate, (), {"waiting": lambda: len(page._queue)})],
+        "exception_handlers": {RequestValidationError: unreadable},
+    }
 
 
 class Gate:
@@ -47,8 +63,10 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path, upload = scope["path"], UPLOADS.search(scope["path"])
-        limit, words = (FILE_SIZE + QUESTION_SIZE, TOO_LARGE) if upload else (QUESTION_SIZE, TOO_LONG)
+        # A reverse proxy that serves the app under a path of its own takes it off, or leaves it to us.
+        path = scope["path"].removeprefix(scope["root_path"]) or "/"
+        asks = scope["method"] == "POST" and ASKS.fullmatch(path)
+        limit, words = (FILE_SIZE + QUESTION_SIZE, TOO_LARGE) if UPLOADS.fullmatch(path) else (QUESTION_SIZE, TOO_LONG)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         received = 0
 
@@ -62,14 +80,30 @@ class Gate:
             return message
 
         answer = self.app
-        if CLOSED.search(path):
+        if not OPEN.fullmatch(path):
             answer = JSONResponse({"detail": "Not Found"}, 404)
         elif not declared.isdigit() or int(declared) > limit:
             answer = PlainTextResponse(words, 413)
-        elif scope["method"] == "POST" and ASKS.search(path) and self.waiting() >= WAITING:
+        elif asks and self.waiting() >= WAITING:
             # Not 503, for which Gradio's page has words of its own.
             answer = JSONResponse({"detail": BUSY}, 429, {"Retry-After": "5"})
-        await answer(scope, receive_some, send)
+        try:
+            await answer(scope, receive_some, send)
+        except (FnIndexInferError, KeyError, TypeError):  # Gradio's, which looks handlers and parameters up unchecked
+            if not asks:
+                raise
+            await JSONResponse({"detail": UNKNOWN}, 404)(scope, receive, send)
+        except RuntimeError as error:
+            # Gradio tells a client that it knows nothing of what it listens for, such as an answer asked for before a
+            # restart, and then fails in the middle of the response.
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body"})
+
+
+async def unreadable(request: Request, error: RequestValidationError) -> JSONResponse:
+    """What is wrong with a request, as FastAPI says it, but without the request itself: a NaN in it fits no answer."""
+    return JSONResponse({"detail": [{key: e[key] for key in ("type", "loc", "msg")} for e in error.errors()]}, 422)
 
 
 class Page(gr.Blocks):

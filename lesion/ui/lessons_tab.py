@@ -1,6 +1,7 @@
 """The tab "Lessons": look, guess, then see."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import gradio as gr
 from gradio.components import Component
@@ -16,6 +17,23 @@ MOST_SETUPS = 2
 LOOK, GUESS, SEE = range(3)
 
 
+@dataclass(frozen=True)
+class LessonsTab:
+    """The tab's parts that the page connects.
+
+    Attributes:
+        settings: the events that set inputs.
+        picker: chooses the lesson.
+        show: the lesson's key to the values of `outputs`.
+        outputs: what a lesson fills.
+    """
+
+    settings: list[Dependency]
+    picker: gr.Dropdown
+    show: Callable
+    outputs: list[Component]
+
+
 def build(
     lessons: Lessons,
     open_photograph: Callable,
@@ -23,7 +41,7 @@ def build(
     controls: dict[str, Component],
     tabs: gr.Tabs,
     chosen: gr.State,
-) -> list[Dependency]:
+) -> LessonsTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
@@ -33,9 +51,6 @@ def build(
         controls: those of other tabs that lessons set, by the names of `lesion.lessons.Setup`.
         tabs: of the page.
         chosen: whose change shows the views anew.
-
-    Returns:
-        The events that set inputs.
     """
 
     def show(key: str) -> tuple:
@@ -93,9 +108,8 @@ def build(
 
     picker.preprocess = guess.preprocess = as_given
     private = {"api_visibility": "private"}
-    picker.input(
-        in_sentences(show), picker, [story, *buttons, question, guess, seen, steps], show_progress="hidden", **private
-    )  # fmt: skip
+    shown = [story, *buttons, question, guess, seen, steps]
+    picker.input(in_sentences(show), picker, shown, show_progress="hidden", **private)
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
     to_see.click(in_sentences(reveal), [picker, guess], [steps, seen], show_progress="minimal", **private)
     events = []
@@ -123,4 +137,4 @@ def build(
         f"Give the key of a lesson ({', '.join(lesson.key for lesson in lessons.all)}). Gives its text, its question, "
         "and the answer that the model computes.",
     )  # fmt: skip
-    return events
+    return LessonsTab(events, picker, in_sentences(show), shown)

@@ -22,6 +22,7 @@ from lesion.ui import (
     inputs,
     lab_tab,
     lessons_tab,
+    link,
     report_tab,
     views,
 )
@@ -71,6 +72,8 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
+                link_controls = link.build()
+                view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
                 chosen = gr.State(0)  # when a handler last set photograph, age, sex or site
 
             def open_photograph(image_id: str) -> str:
@@ -107,7 +110,6 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                         return tuple(empty)
 
                 asked, outputs = [*given.all, method, *influence.controls], [*answer, *influence.outputs]
-                view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
                 # The lessons set controls of the tabs behind them, so these are built first.
                 tab_lessons = gr.Tab("Lessons", id="lessons")
                 with gr.Tab("Cohort", id="cohort") as tab_cohort:
@@ -122,8 +124,8 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                         "prevalence": prevalence, "share": share, "threshold": threshold, "used": used,
                         "weighting": weighting,
                     }  # fmt: skip
-                    settings = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
-                for event in settings:
+                    lesson = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
+                for event in lesson.settings:
                     event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
         gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
 
@@ -174,4 +176,5 @@ def build_page(predictor: Predictor) -> gr.Blocks:
 
         influence.age_curve.click(choose_age, None, [given.age, chosen], **quiet)
         influence.body_map.click(choose_site, None, [given.site, chosen], **quiet)
+        link.connect(page, link_controls, given, chosen, tabs, lesson, photographs, open_photograph)
     return page
