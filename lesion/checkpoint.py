@@ -18,7 +18,14 @@ import huggingface_hub
 import numpy as np
 import pandas as pd
 import torch
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
@@ -38,6 +45,10 @@ MODEL, CONFIG, REPORT = "model.safetensors", "config.json", "report.json"
 HELD_OUT, FAMILIARITY = "held_out.safetensors", "familiarity.safetensors"
 FLOATS = ("F16", "BF16", "F32")
 """Types of weights, as safetensors names them."""
+UPLOADED = ("*.json", "*.safetensors", "*.png", "*.zip", "*.csv")
+"""What of a checkpoint folder belongs on the Hub, beside the model card."""
+HUB_ID = r"[\w.-]+/[\w.-]+"
+CHECKPOINT_HELP = "folder, or Hub id user/name or user/name@revision"
 GET_ONE = "Train one with `python train.py --data PATH_TO_HAM10000`, or restore weights/ from the repository."
 
 
@@ -251,7 +262,9 @@ def resolve(source: str | Path) -> Path:
     """The local folder of a checkpoint.
 
     Args:
-        source: a folder, or a Hugging Face Hub repository "user/name", which is downloaded (and cached).
+        source: a folder, or a repository on the Hugging Face Hub: "user/name", or "user/name@revision" for a branch,
+            tag or commit of it. It is downloaded once; where the Hub cannot be reached, what was downloaded before
+            serves.
 
     Raises:
         UserError: neither.
@@ -260,13 +273,19 @@ def resolve(source: str | Path) -> Path:
     with contextlib.suppress(OSError):  # a name too long for a folder
         if folder.is_dir():
             return folder
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+    repository, _, revision = str(source).partition("@")
+    if not re.fullmatch(HUB_ID, repository):
         raise UserError(f"There is no checkpoint folder {source}. {GET_ONE}")
     try:
-        patterns = ["*.json", "*.safetensors", "*.png", "*.zip"]
-        return Path(huggingface_hub.snapshot_download(str(source), allow_patterns=patterns))
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision or None, allow_patterns=UPLOADED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
+        if isinstance(error, GatedRepoError):
+            reason = "access to it has to be asked for on its page"
+        elif isinstance(error, RepositoryNotFoundError):
+            reason = "there is no such repository, or it is private and `hf auth login` is needed"
+        elif isinstance(error, RevisionNotFoundError):
+            reason = f"it has no branch, tag or commit {revision}"
         raise UserError(
             f"{source} is no local folder and cannot be loaded from the Hugging Face Hub ({reason}). {GET_ONE}"
         ) from None

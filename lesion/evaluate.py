@@ -20,15 +20,15 @@ from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 from tqdm.auto import tqdm
 
 from lesion.calibration import EVERYTHING, IMAGE_ALONE, NOTHING, SUBSETS, VIEWS, effective
-from lesion.checkpoint import CONFIG, HELD_OUT, REPORT, read_held_out, sha256, write_atomically
+from lesion.card import CALIBRATED, model_card, results_table, value_in_words
+from lesion.checkpoint import CHECKPOINT_HELP, CONFIG, HELD_OUT, REPORT, read_held_out, sha256, write_atomically
 from lesion.conformal import coverage_report
-from lesion.diagnoses import CODES, DIAGNOSES
+from lesion.diagnoses import CODES
 from lesion.errors import UserError
 from lesion.evaluation import (
     CLASSES,
     DEFINITIONS,
     RULES,
-    SPECIFICITIES,
     Scores,
     bootstrap_weights,
     compare_models,
@@ -37,7 +37,7 @@ from lesion.evaluation import (
     rule_in_words,
 )
 from lesion.figures import figures_of
-from lesion.ham10000 import ATTRIBUTION, read_table, records_of
+from lesion.ham10000 import read_table, records_of
 from lesion.images import read_image
 from lesion.localisation import MASKS, explanation_report, has_masks
 from lesion.metadata import Metadata
@@ -47,16 +47,6 @@ from lesion.strangers import novelty_report, scikit_image_samples
 from lesion.subgroups import subgroups
 
 ROUNDS, SEED = 1000, 0
-METRICS = {
-    "dataset.accuracy": "accuracy",
-    "dataset.weighted_f1": "weighted F1",
-    "uniform.balanced_accuracy": "balanced accuracy",
-    "log_loss": "log-loss",
-    "macro_auroc": "macro AUROC",
-}
-"""The figures of the README's first table; the decision rule is in the name."""
-CALIBRATED = {"all metadata": "fused", "no metadata": "image alone"}
-"""The views whose calibration is reported before and after."""
 CURVE_POINTS = 60
 CHANGED = 40
 """Test photographs at most that are blurred and half covered, to see whether that is noticed."""
@@ -335,123 +325,6 @@ def read_systems(path: Path) -> dict:
         ) from None
 
 
-def value_in_words(entry: dict) -> str:
-    """ "0.771 (0.752 to 0.790)"."""
-    low, high = entry["interval"]
-    return f"{entry['value']:.3f} ({low:.3f} to {high:.3f})"
-
-
-def results_table(report: dict) -> str:
-    """The report's headline figures as two Markdown tables."""
-    views = dict(report["metrics"])
-    if "fused minus image alone" in report:
-        views["fused − image alone"] = report["fused minus image alone"]
-    lines = [
-        f"Test part: {report['images']} images of {report['lesions']} lesions, split by {report['split']}; 95 % "
-        f"intervals from {report['bootstrap']['rounds']} bootstrap resamplings of lesions. Accuracy and weighted F1 "
-        "are decided under data-set prevalence, balanced accuracy under equal prevalence.",
-        "",
-        "| inputs | " + " | ".join(METRICS.values()) + " |",
-        "| --- |" + " --- |" * len(METRICS),
-    ]
-    for name, metrics in views.items():
-        lines.append(f"| {name} | " + " | ".join(value_in_words(metrics[m]) for m in METRICS) + " |")
-    at = " | ".join(f"melanoma sensitivity at {s} % specificity" for s in SPECIFICITIES)
-    lines += [
-        "",
-        "What reads the probabilities and needs no decision rule; malignant are mel, bcc and akiec, and the "
-        "calibration error is that of the most probable diagnosis, debiased.",
-        "",
-        f"| inputs | malignant AUROC | {at} | calibration error before → after calibration | Brier score |",
-        "| --- |" + " --- |" * (3 + len(SPECIFICITIES)),
-    ]
-    for name, view in CALIBRATED.items():
-        if view not in report["metrics"]:
-            continue
-        metrics, ece = report["metrics"][view], {w: e["ece"] for w, e in report["calibration"][name].items()}
-        cells = [
-            value_in_words(metrics["malignant_auroc"]),
-            *(value_in_words(metrics[f"melanoma_sensitivity_at_{s}_specificity"]) for s in SPECIFICITIES),
-            f"{value_in_words(ece['before'])} → {value_in_words(ece['after'])}",
-            value_in_words(metrics["brier"]),
-        ]
-        lines.append(f"| {view} | " + " | ".join(cells) + " |")
-    lines += ["", *doubts_in_words(report)]
-    if "systems" in report:
-        lines += ["", *systems_table(report["systems"])]
-    return "\n".join(lines)
-
-
-def doubts_in_words(report: dict) -> list[str]:
-    """What the report says of sets of diagnoses, other pictures and heat maps, as Markdown."""
-    sets, lines = report["conformal"], []
-    for name, entry in sets.items():
-        lines.append(
-            f"- **Sets of diagnoses** ({name}): they hold the true one for {value_in_words(entry['coverage'])} of the "
-            f"test images ({entry['promised']:.0%} promised) and have {value_in_words(entry['mean set size'])} "
-            "diagnoses on average."
-        )
-    novelty = report["novelty"]
-    far_images = sum(family["images"] for family in novelty["families"].values() if family["far"])
-    far, near = (
-        ", ".join(
-            f"{name} {family['caught']:.0%} of {family['images']}"
-            for name, family in novelty["families"].items()
-            if family["far"] == is_far
-        )
-        for is_far in (True, False)
-    )
-    lines.append(
-        f"- **Not a dermoscopic photograph**: noticed are {novelty['far caught']:.1%} of {far_images} pictures of this "
-        f"mix: {far}; of what is closer to one: {near}; and, falsely, "
-        f"{value_in_words(novelty['false alarms on test'])} of the test images."
-    )
-    if "explanations" in report:
-        lines.append(
-            "- **Heat maps**: share of the map inside the lesion's outline, and that share less the one of a centred "
-            "Gaussian as wide as the map: "
-            + "; ".join(
-                f"{name} {value_in_words(m['energy'])}, {value_in_words(m['energy minus centred Gaussian'])}"
-                for name, m in report["explanations"]["methods"].items()
-                if m["offered"]
-            )
-            + f" (the lesion covers {report['explanations']['area share']['value']:.3f} of the area)."
-        )
-    return lines
-
-
-def systems_table(systems: dict) -> list[str]:
-    """The document of `lesion.compare` as Markdown."""
-    budget = systems["budget"]
-    seeds = ", ".join(map(str, budget["seeds"]))
-    lines = [
-        f"The reference systems, all with {budget['epochs']} epochs at {budget['image_size']} pixels, the same recipe "
-        f"and seed {seeds}, from {budget['start']}. Intervals cover the choice of test lesions, not the luck of a "
-        "training; “first − this” is paired. Training: a step with 32 images on the CPU, bfloat16; answer: one image.",
-        "",
-        "| system | split by | accuracy | weighted F1 | balanced accuracy | weighted F1, first − this | balanced "
-        "accuracy, first − this | parameters | training, ms an image | answer, ms |",
-        "| --- |" + " --- |" * 9,
-    ]
-    headline = ("dataset.accuracy", "dataset.weighted_f1", "uniform.balanced_accuracy")
-    for system in systems["systems"]:
-        difference = system.get("first minus this")
-        cells = [
-            system["name"],
-            system["split"],
-            *(value_in_words(system["metrics"][m]) for m in headline),
-            *(value_in_words(difference[m]) if difference else "–" for m in headline[1:]),
-            f"{system['parameters'] / 1e6:.1f} M",
-            f"{system['training_ms']:.1f}",
-            f"{system['latency_ms']:.1f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    for published in systems["published"]:
-        f1 = f"{published['weighted_f1']:.2f}" if "weighted_f1" in published else "–"
-        lines.append(f"| {published['name']}, as published | image | {published['accuracy']:.4f} | {f1} |" + " – |" * 6)
-    return lines
-
-
 def split_at_markers(path: Path) -> tuple[str, str]:
     """What stands before BEGIN and after END in a file.
 
@@ -476,54 +349,6 @@ def write_between_markers(path: Path, text: str) -> None:
     write_atomically(path, lambda partial: partial.write_text(result, encoding="utf-8"))
 
 
-def model_card(predictor: Predictor, report: dict) -> str:
-    """A model card in the Hub's form."""
-    training, transform = predictor.config.training, predictor.config.transform
-    start = training["init"]
-    if isinstance(start, dict):
-        start = "our own pretraining: " + ", ".join(f"{k} {v}" for k, v in start.items())
-    stages = ", then ".join(f"{epochs} epochs at {size} px" for size, epochs in training["image_sizes"])
-    images = ", ".join(f"{count} {part}" for part, count in training["images"].items())
-    figures = "\n".join(f"![{figure.title}]({name})" for name, figure in figures_of(report).items())
-    return f"""---
-license: cc-by-nc-4.0
-library_name: timm
-pipeline_tag: image-classification
-tags: [dermoscopy, skin-lesion, multimodal, education]
----
-
-# {predictor.config.backbone.split(".")[0]} with age, sex and body site, on HAM10000
-
-For research and teaching. Not a medical device: it must not be used to diagnose anyone.
-
-- **Reads** a dermoscopic photograph ({transform.size} × {transform.size} pixels, shrunk to {transform.working_size} on
-  its longer side first), age, sex and body site, each of which may be unknown.
-- **Answers** probabilities of seven diagnoses: {", ".join(d.name for d in DIAGNOSES)}.
-- **Start**: {start}.
-- **Recipe**: {training["recipe"]}, {stages}, {training["class_weighting"]} class weights,
-  seed {training["seed"]}, {training["minutes"]} minutes.
-- **Data**: {ATTRIBUTION}. Split by {training["split"]}, seed {training["split_seed"]}: {images}.
-
-## Results
-
-{results_table(report)}
-
-{report["note"]}
-
-{figures}
-
-## Limits
-
-Photographs of one collection, mostly of light skin, from two centres; associations in it are not causes. What the
-metadata say about a diagnosis is how this collection was made as much as how disease is spread.
-
-## Licence
-
-The weights derive from HAM10000 (CC BY-NC 4.0): non-commercial use with attribution. Where the start was pretrained on
-ImageNet images, ImageNet's terms (non-commercial research and teaching) apply too.
-"""
-
-
 def print_report(report: dict) -> None:
     """Prints the metrics of every view, the paired differences and the values of each diagnosis."""
     sections = dict(report["metrics"])
@@ -546,9 +371,9 @@ def print_report(report: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lesion.evaluate", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of HAM10000")
-    parser.add_argument("--checkpoint", default="weights", help="folder or Hub id (default %(default)s)")
+    parser.add_argument("--checkpoint", default="weights", help=f"{CHECKPOINT_HELP} (default %(default)s)")
     parser.add_argument("--systems", type=Path, help="results of lesion.compare, to be shown in the report")
-    parser.add_argument("--against", help="folder or Hub id of another checkpoint, to compare with on the same images")
+    parser.add_argument("--against", help="another checkpoint, to compare with on the same images")
     parser.add_argument("--output", type=Path, help="folder of the report (default: the checkpoint's)")
     parser.add_argument("--readme", type=Path, help="file whose results tables are written anew")
     args = parser.parse_args()
@@ -578,7 +403,7 @@ def main() -> None:
         write_atomically(output / REPORT, lambda path: path.write_text(text, encoding="utf-8"))
         for name, figure in figures_of(report).items():
             figure.draw(report, output / name)
-        card = model_card(predictor, report)
+        card = model_card(predictor.config, report)
         write_atomically(output / "README.md", lambda path: path.write_text(card, encoding="utf-8"))
         if args.readme:
             write_between_markers(args.readme, results_table(report))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lesion.checkpoint import write_atomically
+from lesion.checkpoint import CHECKPOINT_HELP, write_atomically
 from lesion.diagnoses import CODES
 from lesion.errors import UserError
 from lesion.images import read_image
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
     parser.add_argument("--metadata", type=Path, help="CSV with image_id, age, sex, localization")
-    parser.add_argument("--checkpoint", default="weights", help="folder or Hub id (default %(default)s)")
+    parser.add_argument("--checkpoint", default="weights", help=f"{CHECKPOINT_HELP} (default %(default)s)")
     parser.add_argument(
         "--prior", choices=("dataset", "uniform"), default="dataset", help="prevalence of the diagnoses"
     )

@@ -9,9 +9,10 @@ import pytest
 
 from conftest import BUNDLED, ROOT
 from lesion.calibration import EVERYTHING, NOTHING, SUBSETS
+from lesion.card import model_card, results_table
 from lesion.checkpoint import CONFIG, load_checkpoint
 from lesion.diagnoses import CODES
-from lesion.evaluate import BEGIN, END, model_card, results_table
+from lesion.evaluate import BEGIN, END
 from lesion.images import read_image
 from lesion.metadata import Metadata
 from lesion.predictor import Predictor
@@ -119,7 +120,7 @@ def test_reported_figures_reach_what_the_readme_promises(report):
 def test_readme_and_model_card_are_made_from_the_report(predictor, report):
     readme = (ROOT / "README.md").read_text()
     assert re.search(f"{re.escape(BEGIN)}\n(.*)\n{re.escape(END)}", readme, re.DOTALL)[1] == results_table(report)
-    assert (BUNDLED / "README.md").read_text() == model_card(predictor, report)
+    assert (BUNDLED / "README.md").read_text() == model_card(predictor.config, report)
 
 
 def test_examples_are_answered(predictor):

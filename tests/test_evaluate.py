@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss
 
 from lesion import evaluate
 from lesion.calibration import EVERYTHING, IMAGE_ALONE
+from lesion.card import results_table
 from lesion.errors import UserError
 from lesion.evaluate import (
     BEGIN,
@@ -18,7 +19,6 @@ from lesion.evaluate import (
     answer_test_part,
     check_same_test_part,
     compare_checkpoints,
-    results_table,
     thinned,
     write_between_markers,
 )

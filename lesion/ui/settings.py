@@ -42,7 +42,8 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
         "and LESION_LOGIN, a user:password that is then needed to open it.",
     )
     parser.add_argument("--checkpoint", default=checkpoint or BUNDLED,
-                        help="folder or Hub id user/name (default: LESION_CHECKPOINT, or weights)")  # fmt: skip
+                        help="folder, or Hub id user/name or user/name@revision "
+                        "(default: LESION_CHECKPOINT, or weights)")  # fmt: skip
     parser.add_argument("--host", default=host or "127.0.0.1",
                         help="address to listen on (default: GRADIO_SERVER_NAME, or 127.0.0.1)")  # fmt: skip
     parser.add_argument("--port", default=port or None,

@@ -1,0 +1,75 @@
+"""Puts a checkpoint on the Hugging Face Hub: `python -m lesion.publish --repository USER/NAME`.
+
+The folder is checked as the app would check it, and uploaded by huggingface_hub in one commit, together with a model
+card made from its configuration and report. Log in before by `hf auth login`, or give a token that may write in
+HF_TOKEN.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import CommitOperationAdd
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+from lesion.card import model_card
+from lesion.checkpoint import CONFIG, HUB_ID, REPORT, UPLOADED, load_checkpoint, sha256
+from lesion.errors import UserError, shown
+
+LOG_IN = "log in by `hf auth login` with a token that may write there"
+
+
+def publish(folder: Path, repository: str, private: bool = False) -> str:
+    """Uploads a checkpoint; the repository is made if need be.
+
+    Args:
+        folder: of the checkpoint.
+        repository: Hub id, "user/name".
+        private: whether a new repository is private.
+
+    Returns:
+        What loads just this upload, "user/name@commit".
+
+    Raises:
+        UserError: the folder is no valid checkpoint, its report is of another one, or the Hub does not take it.
+    """
+    if not re.fullmatch(HUB_ID, repository):
+        raise UserError(f"Repository {shown(repository)} is not accepted; give a Hub id, user/name.")
+    config, report = load_checkpoint(folder).config, None
+    if (folder / REPORT).is_file():
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        if report.get("checkpoint") != sha256(folder / CONFIG):
+            raise UserError(f"{folder / REPORT} is of another checkpoint; run `python -m lesion.evaluate` on this one.")
+    files = sorted(path for pattern in UPLOADED for path in folder.glob(pattern))
+    operations = [CommitOperationAdd(path.name, path) for path in files]
+    operations.append(CommitOperationAdd("README.md", model_card(config, report, load_from=repository).encode()))
+    if huggingface_hub.get_token() is None:
+        raise UserError(f"The Hub does not know who you are: {LOG_IN}.")
+    try:
+        huggingface_hub.create_repo(repository, private=private, exist_ok=True)
+        commit = huggingface_hub.create_commit(repository, operations, commit_message=f"Checkpoint {config.backbone}")
+    except (HTTPError, OSError) as error:
+        refused = isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
+        reason = LOG_IN if refused else str(error).strip().split("\n")[0]
+        raise UserError(f"{repository} cannot be written on the Hugging Face Hub: {reason}.") from None
+    return f"{repository}@{commit.oid}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lesion.publish", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--checkpoint", type=Path, default="weights", help="folder (default %(default)s)")
+    parser.add_argument("--repository", required=True, help="Hub id, user/name")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    args = parser.parse_args()
+    try:
+        pinned = publish(args.checkpoint, args.repository, args.private)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(f"Uploaded. To show it: python app.py --checkpoint {args.repository}, or, just this one, {pinned}")
+
+
+if __name__ == "__main__":
+    main()
