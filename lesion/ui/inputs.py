@@ -58,9 +58,10 @@ def build() -> tuple[Inputs, gr.HTML]:
         The components, and the strip of examples, whose click carries the index of an example.
     """
     photo = gr.Image(
-        label="Photograph", sources=["upload", "clipboard", "webcam"], height=230, elem_id="photo", buttons=[],
-        placeholder="Drop a dermoscopic photograph here, or click to choose a file",
+        label="Photograph", sources=["upload", "clipboard", "webcam"], height=210, elem_id="photo", buttons=[],
+        show_label=False, placeholder="Drop a dermoscopic photograph here, or click to choose a file",
     )  # fmt: skip
+    strip = gr.HTML(views.examples(load_examples()), js_on_load=views.EXAMPLES_SCRIPT, elem_id="examples")
     with gr.Row():
         ages = [UNKNOWN, *map(str, AGES)]
         age = gr.Dropdown(ages, value=UNKNOWN, label="Age (years)", elem_id="age", min_width=100)
@@ -71,7 +72,6 @@ def build() -> tuple[Inputs, gr.HTML]:
     photo.preprocess = uploaded_file
     for dropdown in (age, sex, site, target):
         dropdown.preprocess = as_given
-    strip = gr.HTML(views.examples(load_examples()), js_on_load=views.EXAMPLES_SCRIPT, elem_id="examples")
     return Inputs(photo, age, sex, site, target), strip
 
 

@@ -97,7 +97,10 @@ def build(
         in_sentences(show), picker, [story, *buttons, question, guess, seen, steps], show_progress="hidden", **private
     )  # fmt: skip
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
-    to_see.click(in_sentences(reveal), [picker, guess], [steps, seen], show_progress="minimal", **private)
+    to_see.click(
+        in_sentences(reveal), [picker, guess], [steps, seen], show_progress="minimal", show_progress_on=question,
+        **private,
+    )  # fmt: skip
     events = []
     for index, button in enumerate(buttons):
 

@@ -23,14 +23,13 @@ from lesion.ui import (
     lab_tab,
     lessons_tab,
     report_tab,
+    theme,
     views,
 )
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.gate import Page
 
-SYSTEM_FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
-THEME = gr.themes.Soft(primary_hue="blue", font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"])
-"""System fonts: nothing is fetched from another host."""
+THEME = theme.THEME
 SHOW_ALARM = """
 () => {
   if (document.body.dataset.tab === 'influence')
@@ -38,7 +37,7 @@ SHOW_ALARM = """
 }
 """
 """A lesson that sets how common melanoma is leads to the alarm, far down its tab."""
-STYLE = views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
+STYLE = theme.STYLE + views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
 
 
 def build_page(predictor: Predictor) -> gr.Blocks:
@@ -56,10 +55,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         return CODES[cohort.labels[rows[image_id]]] if image_id in rows else truths.get(key)
 
     with Page(title="Skin lesions: image and metadata", analytics_enabled=False) as page:
-        gr.HTML(
-            "<h1 class=page-title>Skin lesions: what the image says, and what age, sex and site add</h1>"
-            f'<div class="notice" role="note">{views.NOTICE}</div>'
-        )
+        gr.HTML(views.HEADER)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
@@ -112,7 +108,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                     settings = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
                 for event in settings:
                     event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
-        gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
+        gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>', elem_id="attribution")
 
         # One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one
         # in the end, so that an answer never stands beside another photograph.
