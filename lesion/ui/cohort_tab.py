@@ -110,8 +110,9 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
     gr.HTML(
         views.section(
             "Cases that changed",
-            "One photograph a lesion, the largest change first. Click one to open it in Answer, where diagnoses are as "
-            "common as in the data set.",
+            "One photograph a lesion, the largest change first: its confirmed diagnosis, and how probable the chosen "
+            "model → the full model found that. Click one to open it in Answer, where diagnoses are as common as in "
+            "the data set.",
         )
     )
     with gr.Row(equal_height=False):

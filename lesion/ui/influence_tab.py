@@ -139,11 +139,11 @@ def build(
     with gr.Row():
         prevalence = gr.Radio(
             PREVALENCE_CHOICES, value="dataset", label="How common the diagnoses are, in this tab", min_width=300,
-            elem_id="prevalence",
+            elem_id="prevalence", scale=3,
         )  # fmt: skip
         share = gr.Slider(
             0.1, 50, 2, step=0.1, label="Melanomas among all photographs (%)", elem_id="share", min_width=220,
-            interactive=True,
+            interactive=True, scale=2,
         )  # fmt: skip
     change = gr.HTML(views.placeholder(views.WELCOME), elem_id="largest-change")
     gr.HTML(views.section("Three answers side by side", "The same model, asked with some of its inputs hidden."))

@@ -107,6 +107,7 @@ STYLE = """
 .report { font-size: var(--text-md); line-height: 1.45; }
 .report > section { margin-top: 1.8rem; scroll-margin-top: .5rem; }
 .report > section > .section:first-child h2 { margin-top: 0; }
+.report p { line-height: 1.45; }
 .report .section p { color: inherit; }
 .report .section p, .report section > p, .report section > ul, .report dl { max-width: 62rem; }
 .report section > p, .report section > ul { margin: .5rem 0 0; }

@@ -122,7 +122,7 @@ THEME = gr.themes.Base(
 STYLE = """
 .dark { --color-accent: #6fc7dc; }
 .gradio-container { overflow: clip !important; }
-.gradio-container > main { max-width: 1680px !important; margin: auto;
+.gradio-container > .main { max-width: 1720px !important; margin: auto;
   padding: .75rem clamp(.75rem, 2vw, 1.75rem) .5rem !important; }
 .prose { color: inherit; }
 .prose a { display: inline; margin: 0; padding: 0; color: inherit; text-decoration: underline; }
@@ -138,10 +138,13 @@ STYLE = """
 @keyframes appear { 0% { opacity: 0; } 100% { opacity: 1; } }
 .form { background: none !important; border: 0 !important; overflow: visible !important; box-shadow: none !important; }
 .form > .block, .block:has(input) { overflow: visible !important; }
-span[data-testid=block-info] { margin-bottom: .3rem !important; }
+span[data-testid=block-info] { margin-bottom: .3rem !important; white-space: nowrap; }
+input[type=range]::-webkit-slider-thumb { border: 2px solid var(--color-accent); }
 button:focus-visible, a:focus-visible, summary:focus-visible, input[type=range]:focus-visible,
 input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3px solid var(--color-accent) !important;
   outline-offset: 2px; }
+.dark .step-number { color: var(--background-fill-primary) !important; }
+.dark .pending .step-number { color: inherit !important; }
 /* Two panels: the case, and what is said about it. */
 #inputs, #tabs { background: var(--background-fill-primary); border: 1px solid var(--border-color-primary);
   border-radius: 10px; }
@@ -163,6 +166,7 @@ input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3
 }
 body[data-tab=cohort] #inputs, body[data-tab=lab] #inputs, body[data-tab=report] #inputs { display: none; }
 footer { margin: .5rem 0 !important; font-size: var(--text-sm); }
+footer .divider:last-child { display: none; }
 footer button, footer .divider { color: var(--body-text-color-subdued) !important; }
 @media (max-width: 600px) {
   #tabs { padding: .25rem .75rem .75rem; }

@@ -93,8 +93,8 @@ h1.page-title { margin: 0 0 .25rem; font-size: var(--text-xl); font-weight: 700;
 summary { cursor: pointer; font-weight: 600; padding: .15rem 0; }
 .examples h2 { font-size: var(--text-sm); font-weight: 600; margin: 0 0 .3rem; }
 .examples .strip { display: grid; grid-template-columns: repeat(6, 1fr); gap: .25rem; }
-.examples button { display: block; border: 2px solid transparent; border-radius: 8px; padding: 0; background: none;
-  box-shadow: none; cursor: pointer; }
+.examples button { display: block; margin: 0 !important; border: 2px solid transparent;
+  border-radius: 8px; padding: 0; background: none; box-shadow: none; cursor: pointer; }
 .examples button:hover { border-color: var(--color-accent); }
 .examples img { width: 100%; height: auto; border-radius: 6px; margin: 0; display: block; }
 .truth { margin-top: .4rem; }
@@ -322,10 +322,10 @@ def cases(table: pd.DataFrame, photographs: HeldOutPhotographs, title: str) -> s
     for case in table.head(SHOWN_CASES).itertuples():
         values = Metadata(case.age, case.sex, case.site).describe()
         text = (
-            f"<b>{html.escape(BY_CODE[case.diagnosis].name)}</b><br>{html.escape(values)}<br>"
+            f"<b>{html.escape(BY_CODE[case.diagnosis].name)}</b><br>"
+            f"{percent(case.chosen_probability)} → {percent(case.full_probability)}<br>{html.escape(values)}<br>"
             f"everything: {html.escape(BY_CODE[case.full].name)}<br>"
-            f"chosen: {html.escape(BY_CODE[case.chosen].name)}<br>"
-            f"<small>confirmed diagnosis {percent(case.chosen_probability)} → {percent(case.full_probability)}</small>"
+            f"chosen: {html.escape(BY_CODE[case.chosen].name)}"
         )
         if case.image_id in photographs:
             source = data_uri(photographs.read(case.image_id), "jpeg")
