@@ -66,9 +66,12 @@ def build() -> tuple[Inputs, gr.HTML]:
         ages = [UNKNOWN, *map(str, AGES)]
         age = gr.Dropdown(ages, value=UNKNOWN, label="Age (years)", elem_id="age", min_width=100)
         sex = gr.Dropdown([UNKNOWN, *SEXES], value=UNKNOWN, label="Sex", elem_id="sex", min_width=100)
-    site = gr.Dropdown([UNKNOWN, *SITES], value=UNKNOWN, label="Body site", elem_id="site")
-    choices = [(MOST_PROBABLE, MOST_PROBABLE), *((d.name, d.code) for d in DIAGNOSES)]
-    target = gr.Dropdown(choices, value=MOST_PROBABLE, label="Diagnosis to explain", elem_id="target")
+    with gr.Row():  # side by side on a phone, below each other where the column is narrower
+        site = gr.Dropdown([UNKNOWN, *SITES], value=UNKNOWN, label="Body site", elem_id="site", min_width=145)
+        choices = [(MOST_PROBABLE, MOST_PROBABLE), *((d.name, d.code) for d in DIAGNOSES)]
+        target = gr.Dropdown(
+            choices, value=MOST_PROBABLE, label="Diagnosis to explain", elem_id="target", min_width=145
+        )
     photo.preprocess = uploaded_file
     for dropdown in (age, sex, site, target):
         dropdown.preprocess = as_given

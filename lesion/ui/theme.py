@@ -97,7 +97,7 @@ THEME = gr.themes.Base(
     button_primary_background_fill="*primary_600",
     button_primary_background_fill_dark="*primary_600",
     button_primary_background_fill_hover="*primary_700",
-    button_primary_background_fill_hover_dark="*primary_500",
+    button_primary_background_fill_hover_dark="*primary_700",
     button_primary_text_color="white",
     button_primary_text_color_dark="white",
     button_secondary_background_fill="*neutral_100",
@@ -169,6 +169,7 @@ footer { margin: .5rem 0 !important; font-size: var(--text-sm); }
 footer .divider:last-child { display: none; }
 footer button, footer .divider { color: var(--body-text-color-subdued) !important; }
 @media (max-width: 600px) {
+  #photo { height: 160px !important; }
   #tabs { padding: .25rem .75rem .75rem; }
   #tabs > .tab-wrapper > [role=tablist] { display: grid; grid-template-columns: auto auto auto; height: auto; }
   #tabs > .tab-wrapper > [role=tablist] button { justify-content: center; padding: 0 .25rem;

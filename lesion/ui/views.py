@@ -68,6 +68,7 @@ h1.page-title { margin: 0 0 .25rem; font-size: var(--text-xl); font-weight: 700;
 #change { min-height: 5.5rem; }
 #cohort-summary, #lab-status { min-height: 2.8rem; }
 #heat .placeholder { aspect-ratio: 4 / 3; }
+#heat:has(.placeholder) { padding-bottom: 5.3rem; }
 #largest-change:has(.placeholder) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
 #largest-change:has(.problem) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
 #differences { min-height: 26rem; }
@@ -100,7 +101,7 @@ summary { cursor: pointer; font-weight: 600; padding: .15rem 0; }
 .truth { margin-top: .4rem; }
 .section h2 { margin: 1.3rem 0 0; font-size: var(--text-lg); font-weight: 700; line-height: 1.3; }
 .section p { margin: .15rem 0 0; max-width: 62rem; color: var(--body-text-color-subdued); line-height: 1.45; }
-[role=tabpanel] > .column > .block:first-child .section h2 { margin-top: 0; }
+[role=tabpanel] > .column > .block:first-child .section:first-child h2 { margin-top: 0; }
 .alarm dl { display: grid; grid-template-columns: 1fr auto; gap: .3rem 1rem; margin: 0; }
 .alarm dt { margin: 0; }
 .alarm dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
@@ -132,6 +133,8 @@ summary { cursor: pointer; font-weight: 600; padding: .15rem 0; }
   .examples .strip { grid-auto-flow: column; grid-template-columns: none; grid-auto-columns: 64px; overflow-x: auto;
     padding-bottom: .3rem; }
   #answer .placeholder { min-height: 0; }
+  .answer { display: flex; flex-direction: column; }
+  .answer .set, .answer .truth { order: 1; margin: .4rem 0 0; }
 }
 """
 
