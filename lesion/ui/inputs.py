@@ -59,7 +59,7 @@ def build() -> tuple[Inputs, gr.HTML]:
     """
     photo = gr.Image(
         label="Photograph", sources=["upload", "clipboard", "webcam"], height=210, elem_id="photo", buttons=[],
-        show_label=False, placeholder="Drop a dermoscopic photograph here, or click to choose a file",
+        show_label=False, placeholder="Drop or choose a dermoscopic photograph",
     )  # fmt: skip
     strip = gr.HTML(views.examples(load_examples()), js_on_load=views.EXAMPLES_SCRIPT, elem_id="examples")
     with gr.Row():

@@ -138,7 +138,11 @@ STYLE = """
 @keyframes appear { 0% { opacity: 0; } 100% { opacity: 1; } }
 .form { background: none !important; border: 0 !important; overflow: visible !important; box-shadow: none !important; }
 .form > .block, .block:has(input) { overflow: visible !important; }
-span[data-testid=block-info] { margin-bottom: .3rem !important; white-space: nowrap; }
+span[data-testid=block-info] { margin-bottom: .3rem !important; }
+#opacity span[data-testid=block-info] { white-space: nowrap; }
+input[type=radio]:checked { background-color: var(--checkbox-background-color-selected) !important; }
+.wrap-inner { padding: 5px 6px !important; }
+.wrap-inner .icon-wrap { right: .4rem !important; }
 input[type=range]::-webkit-slider-thumb { border: 2px solid var(--color-accent); }
 button:focus-visible, a:focus-visible, summary:focus-visible, input[type=range]:focus-visible,
 input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3px solid var(--color-accent) !important;
