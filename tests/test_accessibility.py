@@ -131,13 +131,21 @@ def test_the_keyboard_is_enough(server, browser):
     page.close()
 
 
-def test_answer_and_heat_map_are_in_sight_and_nothing_jumps(server, browser):
+def test_answer_and_heat_map_are_in_sight_and_nothing_jumps(server, browser, tmp_path):
     page = open_page(browser, server, LAPTOP)
     places = {name: page.locator(name).bounding_box()["y"] for name in ("#answer", "#heat", "#opacity", "#age")}
+
+    def check_places() -> None:
+        for name, place in places.items():
+            assert page.locator(name).bounding_box()["y"] == pytest.approx(place, abs=2), name
+
+    (tmp_path / "text.jpg").write_text("no photograph")
+    page.set_input_files("#photo input[type=file]", str(tmp_path / "text.jpg"))
+    expect(page.locator("#answer [role=alert]")).to_be_visible()
+    check_places()
     choose_example(page)
     expect(page.locator("#heat .layer")).to_be_visible()
-    for name, place in places.items():
-        assert page.locator(name).bounding_box()["y"] == pytest.approx(place, abs=2), name
+    check_places()
     for name in ("#answer li:last-child", "#heat figcaption", "#change .change"):
         box = page.locator(name).bounding_box()
         assert box["y"] + box["height"] <= LAPTOP["height"], f"{name} is below the edge"

@@ -1,6 +1,7 @@
-"""How the page looks: one theme, dark and light. Colours stand here alone; the style sheets use Gradio's names of them.
+"""How the page looks: one theme, dark and light. The page's colours stand here, those of diagnoses in
+`lesion.diagnoses`; the style sheets use Gradio's names of them, which change with the theme.
 
-The accent is a petrol that is no diagnosis's colour. Text has a contrast of at least 4.5 to 1 with what it stands on.
+The accent is a petrol that is no diagnosis's colour.
 """
 
 import gradio as gr

@@ -68,7 +68,8 @@ h1.page-title { margin: 0 0 .25rem; font-size: var(--text-xl); font-weight: 700;
 #change { min-height: 5.5rem; }
 #cohort-summary, #lab-status { min-height: 2.8rem; }
 #heat .placeholder { aspect-ratio: 4 / 3; }
-#heat:has(.placeholder) { padding-bottom: 5.3rem; }
+#heat:not(:has(figure)) { padding-bottom: 5.3rem; }
+#heat:not(:has(figure)) .prose { aspect-ratio: 4 / 3; }
 #largest-change:has(.placeholder) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
 #largest-change:has(.problem) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
 #differences { min-height: 26rem; }
