@@ -64,14 +64,14 @@ h1.page-title { margin: 0 0 .25rem; font-size: var(--text-xl); font-weight: 700;
   background: var(--error-background-fill); }
 .placeholder { color: var(--body-text-color-subdued); padding: 1rem; display: grid; place-items: center;
   text-align: center; min-height: 100%; border: 1px dashed var(--border-color-primary); border-radius: 8px; }
-#answer .placeholder { min-height: 26rem; }
+#answer, #answer .placeholder { min-height: 26rem; }
 #change { min-height: 5.5rem; }
 #cohort-summary, #lab-status { min-height: 2.8rem; }
 #heat .placeholder { aspect-ratio: 4 / 3; }
 #heat:not(:has(figure)) { padding-bottom: 5.3rem; }
 #heat:not(:has(figure)) .prose { aspect-ratio: 4 / 3; }
-#largest-change:has(.placeholder) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
-#largest-change:has(.problem) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
+#largest-change { min-height: 3.4rem; }
+#largest-change:not(:has(.change)) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
 #differences { min-height: 26rem; }
 #importances { min-height: 11rem; }
 #confusions { min-height: 22rem; }
@@ -133,7 +133,7 @@ summary { cursor: pointer; font-weight: 600; padding: .15rem 0; }
   .notice { font-size: var(--text-xs); }
   .examples .strip { grid-auto-flow: column; grid-template-columns: none; grid-auto-columns: 64px; overflow-x: auto;
     padding-bottom: .3rem; }
-  #answer .placeholder { min-height: 0; }
+  #answer, #answer .placeholder { min-height: 0; }
   .answer { display: flex; flex-direction: column; }
   .answer .set, .answer .truth { order: 1; margin: .4rem 0 0; }
 }
