@@ -2,7 +2,8 @@
 
 Names and descriptions follow Tschandl, Rosendahl and Kittler, "The HAM10000 dataset" (Sci. Data 5, 180161, 2018); the
 order is that of the ISIC 2018 Task 3 submission file. Colours are Okabe and Ito's colour-blind safe set, with a
-neutral grey in place of its yellow, which is too faint on white.
+neutral grey in place of its yellow, which is too faint on white: a grey dark enough to be told from the green by
+deuteranopes, and light enough for a dark page.
 """
 
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ DIAGNOSES = (
     ),
     Diagnosis("df", "Dermatofibroma", "benign", "#56B4E9", "A firm, harmless nodule of the connective tissue."),
     Diagnosis(
-        "vasc", "Vascular lesion", "benign", "#7A7A7A", "Angiomas, angiokeratomas, pyogenic granulomas and bleeding."
+        "vasc", "Vascular lesion", "benign", "#6A6A6A", "Angiomas, angiokeratomas, pyogenic granulomas and bleeding."
     ),
 )
 CODES = tuple(d.code for d in DIAGNOSES)

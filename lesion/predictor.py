@@ -324,7 +324,7 @@ class Predictor:
 
 
 def load_predictor(source: str | Path = "weights") -> Predictor:
-    """Loads a checkpoint folder, or a Hugging Face Hub repository "user/name".
+    """Loads a checkpoint: a folder, or "user/name" or "user/name@revision" on the Hugging Face Hub.
 
     Raises:
         UserError: it is missing, damaged or inconsistent.

@@ -2,13 +2,14 @@
 
 import math
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from lesion.cohort import Alarm
 from lesion.diagnoses import BY_CODE, CODES, DIAGNOSES
@@ -19,6 +20,15 @@ from lesion.ui import charts
 
 CHARACTER = 8.6
 """Width of a character on average, SVG units, in a wide font."""
+
+
+SIGHT = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+"""Linear RGB as it is seen: Machado, Oliveira and Fernandes, IEEE Trans. Vis. Comput. Graph. 15, 1291 (2009)."""
 
 
 def parsed(markup: str) -> ElementTree.Element:
@@ -311,3 +321,22 @@ def test_pictures_have_a_summary():
     ):
         svg = parsed(markup).find("svg")
         assert svg.get("role") == "img" and len(svg.get("aria-label")) > 40
+
+
+def seen(colour: str, sight: str) -> np.ndarray:
+    """A hexadecimal colour in CIELAB, as eyes of that kind see it."""
+    rgb = np.array(list(bytes.fromhex(colour[1:]))) / 255
+    linear = np.clip(SIGHT[sight] @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1)
+    return rgb2lab(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055))
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_colour_blind_eyes_tell_the_colours_apart(sight):
+    """A CIEDE2000 distance of 10 is plain even between colours that lie apart."""
+    colours = {diagnosis.code: diagnosis.colour for diagnosis in DIAGNOSES}
+    distances = {
+        pair: float(deltaE_ciede2000(*(seen(colours[code], sight) for code in pair)))
+        for pair in combinations(colours, 2)
+    }
+    assert min(distances.values()) >= 10, min(distances, key=distances.get)
+    assert deltaE_ciede2000(seen(charts.VIOLET, sight), seen(charts.OLIVE, sight)) >= 20

@@ -97,13 +97,13 @@ def build(
             change = gr.HTML(elem_id="change")
         with gr.Column(scale=1, min_width=300):
             heat = gr.HTML(views.placeholder("The heat map appears here."), elem_id="heat")
-            opacity = gr.Slider(0, 100, 60, step=5, label="Heat opacity (%)", elem_id="opacity")
-            method = gr.Dropdown(
-                list(predictor.map_methods),
-                label="Heat map",
-                elem_id="method",
-                info="The first one lies inside the lesion more than the others do.",
-            )
+            with gr.Row():
+                opacity = gr.Slider(
+                    0, 100, 60, step=5, label="Opacity (%)", elem_id="opacity", scale=2, min_width=130, buttons=[]
+                )
+                method = gr.Dropdown(
+                    list(predictor.map_methods), label="Heat map made by", elem_id="method", scale=3, min_width=190
+                )
             gr.HTML(measured_maps(predictor.checkpoint.folder), elem_id="map-quality")
     opacity.input(
         None, opacity, None, js="v => document.documentElement.style.setProperty('--heat-opacity', v / 100)",

@@ -108,10 +108,10 @@ BACK = {
 SMILE = '<path class="features" d="M-9.5 51 v.01 M9.5 51 v.01 M-8 65 Q0 71 8 65"/>'
 
 STYLE = """
-.body-map { max-width: 620px; margin: auto; }
+.body-map { max-width: 620px; }
 .body-map .figures { display: flex; flex-wrap: wrap; justify-content: center; gap: .5rem 0; }
-.body-map figure { flex: 1 1 240px; max-width: 310px; margin: 0; text-align: center; }
-.body-map figcaption { font-size: .9rem; font-weight: 600; }
+.body-map figure { flex: 1 1 215px; max-width: 310px; margin: 0; text-align: center; }
+.body-map figcaption { font-size: var(--text-sm); font-weight: 600; }
 .body-map svg { display: block; width: 100%; height: auto; }
 .body-map text { font-size: 14px; fill: currentColor; }
 .body-map .value { font-weight: 700; font-variant-numeric: tabular-nums; }
@@ -128,12 +128,12 @@ STYLE = """
 .body-map g[role=button]:is(:hover, :focus-visible, [aria-pressed=true]) .name { text-decoration: underline; }
 .body-map .chips { display: flex; flex-wrap: wrap; gap: .5rem; justify-content: center; margin-top: .5rem; }
 .body-map .chips button { margin: 0; padding: .25rem .7rem; border: 1px solid #5f6670; border-radius: 1rem;
-  cursor: pointer; font: inherit; font-size: .9rem; line-height: 1.4; box-shadow: none; }
+  cursor: pointer; font: inherit; font-size: var(--text-sm); line-height: 1.4; box-shadow: none; }
 .body-map .chips b { color: inherit; }
 .body-map .chips button:is(:hover, :focus-visible) { outline: 2px solid #111; box-shadow: 0 0 0 4px #fff; }
 .body-map .chips button[aria-pressed=true] { outline: 3px solid #111; box-shadow: 0 0 0 5px #fff; }
 .body-map .legend { display: flex; flex-wrap: wrap; gap: 0 .5rem; align-items: center; justify-content: center;
-  margin-top: .7rem; font-size: .9rem; line-height: 1.4; }
+  margin-top: .7rem; font-size: var(--text-sm); line-height: 1.4; }
 .body-map .legend p { flex-basis: 100%; margin: 0; font-size: inherit; text-align: center; }
 .body-map .ramp { width: min(12rem, 50%); height: .8rem; border: 1px solid #5f6670; border-radius: 4px; }
 """

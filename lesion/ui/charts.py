@@ -44,12 +44,11 @@ MOST_POINTS = 200
 MARKS = "▲ and ▼ stand where the interval leaves it out."
 
 STYLE = f"""
-.chart {{ max-width: 680px; margin: 0 auto; font-size: 1rem; line-height: 1.35; }}
-.chart.differences {{ max-width: 60rem; }}
+.chart {{ max-width: 60rem; font-size: var(--text-md); line-height: 1.35; }}
 .chart.sites {{ max-width: 32rem; }}
 .chart.importances, .chart.learning {{ max-width: none; }}
-.chart.roc {{ max-width: 560px; }}
-.chart svg {{ display: block; width: 100%; height: auto; overflow: visible; }}
+.chart.roc svg, .chart.learning section > svg {{ max-width: 28rem; }}
+.chart svg {{ display: block; width: 100%; max-width: 34rem; height: auto; overflow: visible; }}
 .chart text {{ font-size: 16px; fill: currentColor; font-variant-numeric: tabular-nums; }}
 .chart text.strong {{ font-weight: 700; }}
 .chart .grid {{ stroke: currentColor; stroke-width: 1; opacity: .2; }}
@@ -104,7 +103,7 @@ STYLE = f"""
 .chart abbr {{ font-weight: 600; text-decoration: none; cursor: help; }}
 .chart svg.sample {{ display: inline-block; width: 2.6rem; height: .8rem; vertical-align: middle; }}
 @media (max-width: 500px) {{
-  .chart {{ font-size: .875rem; }}
+  .chart {{ font-size: var(--text-sm); }}
   .chart text {{ font-size: 17.5px; }}
   .chart th, .chart td {{ padding: .25rem .15rem; }}
   .chart.answers tr {{ display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr));
@@ -115,7 +114,6 @@ STYLE = f"""
   .chart.differences thead .model {{ width: auto; }}
   .chart.sites thead .place {{ width: 35%; }}
   .chart.sites thead .sex {{ padding: 0; font-size: .75em; }}
-  .chart.confusion {{ font-size: .8125rem; }}
   .chart.confusion th, .chart.confusion td {{ padding: .4rem 0; }}
   .chart.confusion thead td {{ width: 14%; }}
   .chart.confusion .name {{ display: none; }}

@@ -77,10 +77,10 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
 
     gr.HTML(
         views.section(
-            f"{len(cohort.table):,} photographs that the backbone never trained on",
+            f"{len(cohort.table):,} photographs kept out of training",
             "Take inputs away from the model, or shuffle them among the lesions, and see what is lost against the full "
-            "model. A third of the photographs (the validation part) served to choose the epoch and to calibrate; the "
-            "test part alone is the stricter judge.",
+            "model. A third of the photographs (the validation part) served to choose when to stop training and to "
+            "calibrate; the test part alone is the stricter judge.",
         )
     )
     with gr.Row():
@@ -95,7 +95,7 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
         diagnoses = [(ANY, ANY), *((d.name, d.code) for d in DIAGNOSES)]
         diagnosis = gr.Dropdown(diagnoses, value=ANY, label="Only diagnosis", elem_id="only-diagnosis", min_width=160)
         part = gr.Dropdown([ANY, *PARTS], value=ANY, label="Only part", elem_id="only-part", min_width=120)
-    summary = gr.HTML(elem_id="cohort-summary")
+    summary = gr.HTML(views.change("Counting …"), elem_id="cohort-summary")
     differences = gr.HTML(elem_id="differences")
     gr.HTML(
         views.section(
@@ -110,8 +110,9 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
     gr.HTML(
         views.section(
             "Cases that changed",
-            "One photograph a lesion, the largest change first. Click one to open it in Answer, where diagnoses are as "
-            "common as in the data set.",
+            "One photograph a lesion, the largest change first: its confirmed diagnosis, and how probable the chosen "
+            "model → the full model found that. Click one to open it in Answer, where diagnoses are as common as in "
+            "the data set.",
         )
     )
     with gr.Row(equal_height=False):

@@ -139,11 +139,11 @@ def build(
     with gr.Row():
         prevalence = gr.Radio(
             PREVALENCE_CHOICES, value="dataset", label="How common the diagnoses are, in this tab", min_width=300,
-            elem_id="prevalence",
+            elem_id="prevalence", scale=3,
         )  # fmt: skip
         share = gr.Slider(
             0.1, 50, 2, step=0.1, label="Melanomas among all photographs (%)", elem_id="share", min_width=220,
-            interactive=True,
+            interactive=True, scale=2,
         )  # fmt: skip
     change = gr.HTML(views.placeholder(views.WELCOME), elem_id="largest-change")
     gr.HTML(views.section("Three answers side by side", "The same model, asked with some of its inputs hidden."))
@@ -154,7 +154,7 @@ def build(
                 views.section(
                     "Who contributed what",
                     "What each input adds, averaged over every order in which the four may become known: exact Shapley "
-                    "values (Shapley, 1953) over the sixteen subsets of inputs that the model was trained on.",
+                    "values (Shapley, 1953).",
                 )
             )
             waterfall = gr.HTML(elem_id="waterfall")
@@ -187,11 +187,12 @@ def build(
             "Raising the alarm",
             "An alarm rings where the probability of melanoma, as in the data set, is at least the threshold. It rings "
             "for the same photographs wherever it is used; what an alarm means there is another matter. Counted on the "
-            f"{len(cohort.table):,} photographs that the backbone never trained on (a third of them served to choose "
-            "the epoch and to calibrate), with age, sex and site; intervals by resampling lesions.",
-        )
+            f"{len(cohort.table):,} photographs kept out of training (a third of them served to choose when to stop it "
+            "and to calibrate), with age, sex and site; 95 % intervals by resampling lesions.",
+        ),
+        elem_id="alarm-section",
     )
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="alarm-row"):
         with gr.Column(min_width=340):
             threshold = gr.Slider(
                 1, 99, THRESHOLD, step=1, label="Alarm at a melanoma probability of (%)", elem_id="threshold",
@@ -202,7 +203,7 @@ def build(
             alarm = gr.HTML(numbers, elem_id="alarm")
         with gr.Column(min_width=340):
             roc = gr.HTML(curve_of_thresholds, elem_id="roc")
-    gr.HTML(views.section("Take it with you", "What this tab shows, for a notebook or for print."))
+    take = gr.HTML(views.section("Take it with you", "What this tab shows, for a notebook or for print."))
     with gr.Row():
         as_csv = gr.Button("All combinations (CSV)", elem_id="get-csv")
         as_pdf = gr.Button("Handout (PDF)", elem_id="get-pdf")
@@ -222,7 +223,12 @@ def build(
         (as_png, partial(handout_file, kind="png"), [*inputs.all, prevalence, share]),
     ):
         button.click(
-            in_sentences(function), values, download, api_visibility="private", show_progress="minimal"
+            in_sentences(function),
+            values,
+            download,
+            api_visibility="private",
+            show_progress="minimal",
+            show_progress_on=take,
         ).success(None, None, None, js="() => document.querySelector('#download').click()", api_visibility="private")
 
     answer = gr.JSON(label="Answer", visible=False)

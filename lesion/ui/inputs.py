@@ -58,20 +58,23 @@ def build() -> tuple[Inputs, gr.HTML]:
         The components, and the strip of examples, whose click carries the index of an example.
     """
     photo = gr.Image(
-        label="Photograph", sources=["upload", "clipboard", "webcam"], height=230, elem_id="photo", buttons=[],
-        placeholder="Drop a dermoscopic photograph here, or click to choose a file",
+        label="Photograph", sources=["upload", "clipboard", "webcam"], height=210, elem_id="photo", buttons=[],
+        show_label=False, placeholder="Drop or choose a dermoscopic photograph",
     )  # fmt: skip
+    strip = gr.HTML(views.examples(load_examples()), js_on_load=views.EXAMPLES_SCRIPT, elem_id="examples")
     with gr.Row():
         ages = [UNKNOWN, *map(str, AGES)]
         age = gr.Dropdown(ages, value=UNKNOWN, label="Age (years)", elem_id="age", min_width=100)
         sex = gr.Dropdown([UNKNOWN, *SEXES], value=UNKNOWN, label="Sex", elem_id="sex", min_width=100)
-    site = gr.Dropdown([UNKNOWN, *SITES], value=UNKNOWN, label="Body site", elem_id="site")
-    choices = [(MOST_PROBABLE, MOST_PROBABLE), *((d.name, d.code) for d in DIAGNOSES)]
-    target = gr.Dropdown(choices, value=MOST_PROBABLE, label="Diagnosis to explain", elem_id="target")
+    with gr.Row():  # side by side on a phone, below each other where the column is narrower
+        site = gr.Dropdown([UNKNOWN, *SITES], value=UNKNOWN, label="Body site", elem_id="site", min_width=145)
+        choices = [(MOST_PROBABLE, MOST_PROBABLE), *((d.name, d.code) for d in DIAGNOSES)]
+        target = gr.Dropdown(
+            choices, value=MOST_PROBABLE, label="Diagnosis to explain", elem_id="target", min_width=145
+        )
     photo.preprocess = uploaded_file
     for dropdown in (age, sex, site, target):
         dropdown.preprocess = as_given
-    strip = gr.HTML(views.examples(load_examples()), js_on_load=views.EXAMPLES_SCRIPT, elem_id="examples")
     return Inputs(photo, age, sex, site, target), strip
 
 

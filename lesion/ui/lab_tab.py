@@ -79,9 +79,10 @@ def build(lab: Lab) -> gr.Radio:
     gr.HTML(
         views.section(
             "Train the head in front of the class",
-            f"On the embeddings of {len(lab.labels):,} photographs that the backbone never trained on, in five-fold "
-            "cross-validation by lesion: every photograph is judged by a head that was not trained on its lesion. The "
-            "model answers with the diagnosis of its largest output. Nothing is written over the bundled model.",
+            "The head is the last part of the model: it weighs what the backbone sees in a photograph (the embedding) "
+            f"against age, sex and site. Here it is trained anew on {len(lab.labels):,} photographs kept out of "
+            "training, in five-fold cross-validation by lesion: every photograph is judged by a head that was not "
+            "trained on its lesion, by its largest output. The model behind the other tabs stays as it is.",
         )
     )
     with gr.Row():
@@ -95,8 +96,10 @@ def build(lab: Lab) -> gr.Radio:
         train_a = gr.Button("Train as run A", variant="primary", elem_id="train-a", min_width=120)
         train_b = gr.Button("Train as run B", variant="primary", elem_id="train-b", min_width=120)
         stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=80)
-    status = gr.HTML(views.placeholder("Choose, press train, and watch. Then change one thing and train as run B."))
-    curves = gr.HTML(elem_id="lab-curves")
+    status = gr.HTML(
+        views.change("Choose, press train, and watch. Then change one thing and train as run B."), elem_id="lab-status"
+    )
+    curves = gr.HTML(views.placeholder("The learning curves grow here."), elem_id="lab-curves")
     shown = gr.HTML(elem_id="lab-results")
 
     chosen = [used, weighting, epochs, rate, seed]
@@ -107,7 +110,7 @@ def build(lab: Lab) -> gr.Radio:
     trainings = [
         button.click(
             partial(train, name), [kept, *chosen], [kept, status, curves, shown], api_visibility="private",
-            show_progress="full", show_progress_on=status, concurrency_id="lab", concurrency_limit=1,
+            show_progress="minimal", show_progress_on=status, concurrency_id="lab", concurrency_limit=1,
         )
         for button, name in zip((train_a, train_b), RUNS, strict=True)
     ]  # fmt: skip

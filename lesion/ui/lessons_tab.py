@@ -111,7 +111,10 @@ def build(
     shown = [story, *buttons, question, guess, seen, steps]
     picker.input(in_sentences(show), picker, shown, show_progress="hidden", **private)
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
-    to_see.click(in_sentences(reveal), [picker, guess], [steps, seen], show_progress="minimal", **private)
+    to_see.click(
+        in_sentences(reveal), [picker, guess], [steps, seen], show_progress="minimal", show_progress_on=question,
+        **private,
+    )  # fmt: skip
     events = []
     for index, button in enumerate(buttons):
 

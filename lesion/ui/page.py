@@ -24,14 +24,13 @@ from lesion.ui import (
     lessons_tab,
     link,
     report_tab,
+    theme,
     views,
 )
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.gate import Page
 
-SYSTEM_FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
-THEME = gr.themes.Soft(primary_hue="blue", font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"])
-"""System fonts: nothing is fetched from another host."""
+THEME = theme.THEME
 SHOW_ALARM = """
 () => {
   if (document.body.dataset.tab === 'influence')
@@ -47,7 +46,7 @@ ASK = """
 }
 """
 """Adds to what is asked (so many values) the tab in view, and whether nothing but the tab has changed."""
-STYLE = views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
+STYLE = theme.STYLE + views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
 
 
 def build_page(predictor: Predictor) -> gr.Blocks:
@@ -65,10 +64,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         return CODES[cohort.labels[rows[image_id]]] if image_id in rows else truths.get(key)
 
     with Page(title="Skin lesions: image and metadata", analytics_enabled=False) as page:
-        gr.HTML(
-            "<h1 class=page-title>Skin lesions: what the image says, and what age, sex and site add</h1>"
-            f'<div class="notice" role="note">{views.NOTICE}</div>'
-        )
+        gr.HTML(views.HEADER)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
@@ -127,7 +123,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                     lesson = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
                 for event in lesson.settings:
                     event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
-        gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>')
+        gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>', elem_id="attribution")
 
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
         for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab, tab_report):

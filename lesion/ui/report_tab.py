@@ -103,21 +103,22 @@ SYSTEM_METRICS = ("dataset.accuracy", "dataset.weighted_f1", "uniform.balanced_a
 PUBLISHED_METRICS = ("accuracy", "weighted_f1", "balanced_accuracy")
 
 STYLE = """
-body[data-tab=report] #inputs { display: none; }
-.report { font-size: 1rem; line-height: 1.45; }
+#model-report { min-height: 60vh; }
+.report { font-size: var(--text-md); line-height: 1.45; }
 .report > section { margin-top: 1.8rem; scroll-margin-top: .5rem; }
 .report > section > .section:first-child h2 { margin-top: 0; }
-.report .section p { opacity: 1; }
+.report p { line-height: 1.45; }
+.report .section p { color: inherit; }
 .report .section p, .report section > p, .report section > ul, .report dl { max-width: 62rem; }
 .report section > p, .report section > ul { margin: .5rem 0 0; }
 .report section > ul { padding-left: 1.2rem; }
 .report section > ul li { list-style: disc; margin: .15rem 0; }
 .report b { color: inherit; }
 .report nav { display: flex; flex-wrap: wrap; gap: .4rem; }
-.report nav a { padding: .2rem .7rem; border-radius: 1rem; font-size: .9rem; color: inherit; text-decoration: none;
-  border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
-.report nav a:hover, .report nav a:focus-visible { border-color: #0072B2; }
-.report nav a[download] { margin-left: auto; background: #0072B2; border-color: #0072B2; color: #fff; }
+.report nav a { padding: .2rem .7rem; border-radius: 1rem; font-size: var(--text-sm); color: inherit;
+  text-decoration: none; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
+.report nav a:hover { border-color: var(--color-accent); }
+.report nav a[download] { margin-left: auto; font-weight: 600; border-color: var(--color-accent); }
 .report .problem { margin-bottom: .8rem; }
 .report .chart { max-width: none; margin: .8rem 0 0; }
 .report .stack { overflow-x: auto; }
@@ -129,9 +130,9 @@ body[data-tab=report] #inputs { display: none; }
   border-left: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
 .report .stack .group th { padding-top: .9rem; font-weight: 700; }
 .report .stack .label { display: none; }
-.report .stack .interval, .report .stack small { font-size: .85em; opacity: .9; white-space: nowrap; }
+.report .stack .interval, .report .stack small { font-size: var(--text-sm); white-space: nowrap;
+  color: var(--body-text-color-subdued); }
 .report .stack small { display: block; white-space: normal; }
-.report .stack small .interval { font-size: 1em; opacity: 1; }
 .report .many .interval, .report .lines .interval { display: block; }
 .report .stack .track { min-width: 7rem; max-width: 14rem; }
 .report details { margin-top: .6rem; }

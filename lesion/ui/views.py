@@ -22,6 +22,10 @@ NOTICE = (
     "photographs, mostly of light skin; they are not causes and no medical advice. Do not upload photographs that "
     "identify a person."
 )
+HEADER = (
+    '<h1 class="page-title">Skin lesions: what the image says, and what age, sex and site add</h1>'
+    f'<div class="notice" role="note">{NOTICE}</div>'
+)
 ATTRIBUTION = (
     "Model and examples: HAM10000, Tschandl, Rosendahl and Kittler, "
     '<a href="https://doi.org/10.1038/sdata.2018.161" target="_blank" rel="noopener">Sci. Data 5, 180161 (2018)</a>, '
@@ -35,92 +39,104 @@ NO_ANSWER = "There is no answer this time. Please choose again in a few seconds.
 WELCOME = "Choose a photograph or one of the examples to see an answer."
 
 STYLE = """
-.gradio-container { max-width: 1600px !important; margin: auto; overflow: clip !important; }
-h1.page-title { margin: 0 0 .5rem; font-size: 1.5rem; }
-.notice { font-size: .85rem; line-height: 1.4; border-left: 4px solid #E69F00; padding: .35rem .7rem;
-  background: color-mix(in srgb, #E69F00 10%, transparent); border-radius: 0 6px 6px 0; }
-.attribution { font-size: .8rem; opacity: .85; }
-.attribution a { color: inherit; text-decoration: underline; }
-.answer h2 { margin: 0 0 .1rem; font-size: 1.3rem; }
+h1.page-title { margin: 0 0 .25rem; font-size: var(--text-xl); font-weight: 700; line-height: 1.25; }
+.notice { font-size: var(--text-sm); line-height: 1.4; border-left: 4px solid #E69F00; padding: .1rem 0 .1rem .6rem; }
+.attribution { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
+.answer h2 { margin: 0; font-size: var(--text-xxl); font-weight: 700; line-height: 1.2; }
 .answer .lead { margin: 0 0 .3rem; }
-.answer .set { margin: 0 0 .7rem; }
+.answer .set { margin: 0 0 .6rem; min-height: 4.2em; line-height: 1.4; }
 .answer .problem { margin: 0 0 .7rem; }
 .answer ul { list-style: none; margin: 0; padding: 0; }
-.answer li { margin: 0 0 .5rem; padding: 0; }
-.answer .row { display: flex; justify-content: space-between; gap: .6rem; align-items: baseline; }
+.answer li { margin: 0 0 .4rem; padding: 0; }
+.answer .row { display: flex; justify-content: space-between; gap: .6rem; align-items: baseline; line-height: 1.4; }
 .answer .value { font-variant-numeric: tabular-nums; font-weight: 600; white-space: nowrap; }
-.answer .track { height: .8rem; border-radius: 4px; overflow: hidden;
+.answer .track { height: .7rem; border-radius: 3px; overflow: hidden;
   background: color-mix(in srgb, currentColor 12%, transparent); }
-.answer .bar { display: block; height: 100%; min-width: 2px; border-radius: 4px; transition: width .25s; }
+.answer .bar { display: block; height: 100%; min-width: 2px; border-radius: 3px; transition: width .25s; }
 .answer .top { font-weight: 700; }
-.mark { font-size: .72rem; font-weight: 600; padding: .05rem .4rem; border-radius: 8px; margin-left: .35rem;
+.mark { font-size: var(--text-xs); font-weight: 600; padding: .05rem .4rem; border-radius: 8px; margin-left: .35rem;
   white-space: nowrap; }
 .mark.malignant { background: #B00020; color: #fff; }
 .mark.pre-malignant { background: #FFE3AE; color: #4A2F00; }
-.change { font-size: 1rem; padding: .5rem .7rem; border-radius: 6px; margin: 0;
-  background: color-mix(in srgb, #0072B2 12%, transparent); }
-.problem { padding: .7rem .9rem; border-radius: 6px; border-left: 4px solid #B00020;
-  background: color-mix(in srgb, #B00020 10%, transparent); }
-.placeholder { opacity: .8; padding: 5rem 1rem; text-align: center; border: 1px dashed currentColor;
-  border-radius: 8px; }
+.change { padding: .55rem .75rem; border-radius: 6px; margin: 0; line-height: 1.45;
+  background: color-mix(in srgb, var(--color-accent) 14%, transparent); }
+.problem { padding: .7rem .9rem; border-radius: 6px; border-left: 4px solid var(--error-border-color);
+  background: var(--error-background-fill); }
+.placeholder { color: var(--body-text-color-subdued); padding: 1rem; display: grid; place-items: center;
+  text-align: center; min-height: 100%; border: 1px dashed var(--border-color-primary); border-radius: 8px; }
+#answer, #answer .placeholder { min-height: 26rem; }
+#change { min-height: 5.5rem; }
+#cohort-summary, #lab-status { min-height: 2.8rem; }
+#heat .placeholder { aspect-ratio: 4 / 3; }
+#heat:not(:has(figure)) { padding-bottom: 5.3rem; }
+#heat:not(:has(figure)) .prose { aspect-ratio: 4 / 3; }
+#largest-change { min-height: 3.4rem; }
+#largest-change:not(:has(.change)) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
+#differences { min-height: 26rem; }
+#importances { min-height: 11rem; }
+#confusions { min-height: 22rem; }
+#lab-curves, #lab-curves .placeholder { min-height: 20rem; }
 .heat { margin: 0; }
-.heat .frame { position: relative; border-radius: 8px; overflow: hidden; line-height: 0; }
-.heat img { width: 100%; height: auto; margin: 0; }
-.heat .layer { position: absolute; inset: 0; width: 100%; height: 100%; opacity: var(--heat-opacity, .6); }
-.heat figcaption { font-size: .85rem; line-height: 1.35; margin-top: .35rem; }
-.heat .scale { display: flex; gap: .5rem; align-items: center; margin-top: .3rem; font-size: .8rem; }
+.heat .frame { position: relative; aspect-ratio: 4 / 3; border-radius: 8px; overflow: hidden; line-height: 0;
+  background: color-mix(in srgb, currentColor 12%, transparent); }
+.heat img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; margin: 0; }
+.heat .layer { opacity: var(--heat-opacity, .6); }
+.heat figcaption { font-size: var(--text-sm); line-height: 1.4; margin-top: .3rem; min-height: 4.2em; }
+.heat .scale { display: flex; gap: .5rem; align-items: center; margin-top: .35rem; font-size: var(--text-sm); }
 .heat .ramp { flex: 1; height: .6rem; border-radius: 4px;
   background: linear-gradient(90deg, #00000400, #420a6866, #932667a6, #dd513acc, #fca50ae6, #fcffa4); }
-.map-quality { margin-top: .4rem; font-size: .85rem; }
-.map-quality summary { cursor: pointer; font-weight: 600; }
+.map-quality { font-size: var(--text-sm); }
 .map-quality p { margin: .4rem 0; line-height: 1.4; }
 .map-quality .scroll { overflow-x: auto; }
 .map-quality table { width: 100%; border-collapse: collapse; }
 .map-quality th, .map-quality td { text-align: left; padding: .2rem .4rem; vertical-align: top;
-  border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-.map-quality small { white-space: nowrap; opacity: .85; }
-.examples h2 { font-size: 1rem; margin: 0 0 .4rem; }
-.examples .strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(62px, 1fr)); gap: .3rem; }
-.examples button { border: 2px solid transparent; border-radius: 8px; padding: 0; background: none; cursor: pointer;
-  box-shadow: none; }
-.examples button:hover, .examples button:focus-visible { border-color: #0072B2; }
+  border-bottom: 1px solid var(--border-color-primary); }
+.map-quality small { white-space: nowrap; color: var(--body-text-color-subdued); }
+summary { cursor: pointer; font-weight: 600; padding: .15rem 0; }
+.examples h2 { font-size: var(--text-sm); font-weight: 600; margin: 0 0 .3rem; }
+.examples .strip { display: grid; grid-template-columns: repeat(6, 1fr); gap: .25rem; }
+.examples button { display: block; margin: 0 !important; border: 2px solid transparent;
+  border-radius: 8px; padding: 0; background: none; box-shadow: none; cursor: pointer; }
+.examples button:hover { border-color: var(--color-accent); }
 .examples img { width: 100%; height: auto; border-radius: 6px; margin: 0; display: block; }
-.truth { margin-top: .6rem; }
-.truth summary { cursor: pointer; font-weight: 600; }
-.section h2 { margin: 1rem 0 0; font-size: 1.2rem; }
-.section p { margin: 0; opacity: .85; }
+.truth { margin-top: .4rem; }
+.section h2 { margin: 1.3rem 0 0; font-size: var(--text-lg); font-weight: 700; line-height: 1.3; }
+.section p { margin: .15rem 0 0; max-width: 62rem; color: var(--body-text-color-subdued); line-height: 1.45; }
+[role=tabpanel] > .column > .block:first-child .section:first-child h2 { margin-top: 0; }
 .alarm dl { display: grid; grid-template-columns: 1fr auto; gap: .3rem 1rem; margin: 0; }
 .alarm dt { margin: 0; }
 .alarm dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
-.alarm p { margin: .4rem 0 0; opacity: .85; }
+.alarm p { margin: .4rem 0 0; color: var(--body-text-color-subdued); }
 .change + .chart { margin-top: .8rem; }
 .change.rings { background: color-mix(in srgb, #D55E00 22%, transparent); }
 .side-by-side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 1rem; }
-.cases h3 { margin: 0; font-size: 1.05rem; }
+.cases h3 { margin: 0; font-size: var(--text-md); font-weight: 700; }
 .cases p { margin: 0 0 .4rem; }
 .cases ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .5rem;
-  grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); }
 .cases li { margin: 0; padding: 0; }
-.cases button, .cases li > span { display: flex; gap: .6rem; width: 100%; text-align: left; padding: .3rem;
-  border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: 8px; background: none;
-  color: inherit; font: inherit; font-size: .85rem; line-height: 1.35; cursor: pointer; box-shadow: none; }
+.cases button, .cases li > span { display: flex; gap: .6rem; width: 100%; height: 100%; text-align: left;
+  padding: .4rem; border: 1px solid var(--border-color-primary); border-radius: 8px; background: none; color: inherit;
+  font: inherit; font-size: var(--text-sm); line-height: 1.4; cursor: pointer; box-shadow: none; }
 .cases li > span { cursor: default; display: block; }
-.cases button:hover, .cases button:focus-visible { border-color: #0072B2; }
+.cases button:hover { border-color: var(--color-accent); }
 .cases img { width: 96px; height: 72px; object-fit: cover; border-radius: 6px; margin: 0; flex: none; }
 .cases b { color: inherit; }
-.lesson h2 { margin: .2rem 0 .4rem; font-size: 1.35rem; }
+.lesson { max-width: 52rem; }
+.lesson h2 { margin: .2rem 0 .4rem; font-size: var(--text-xl); font-weight: 700; line-height: 1.3; }
 .lesson + .chart { margin-top: 1rem; }
 .chart + .side-by-side { margin-top: 1.2rem; }
-.lesson p { font-size: 1.1rem; line-height: 1.5; margin: 0 0 .6rem; }
+.lesson p { font-size: var(--text-lg); line-height: 1.5; margin: 0 0 .6rem; }
 .lesson b { color: inherit; }
-/* The record stays in sight beside long tabs, so that a class sees what a change of it does. */
-@media (min-width: 900px) {
-  #inputs { position: sticky; top: .5rem; align-self: flex-start; max-height: calc(100vh - 1rem); overflow-y: auto;
-    flex-wrap: nowrap; }
-  #inputs > * { flex: none; }
+@media (max-width: 600px) {
+  h1.page-title { font-size: var(--text-lg); }
+  .notice { font-size: var(--text-xs); }
+  .examples .strip { grid-auto-flow: column; grid-template-columns: none; grid-auto-columns: 64px; overflow-x: auto;
+    padding-bottom: .3rem; }
+  #answer, #answer .placeholder { min-height: 0; }
+  .answer { display: flex; flex-direction: column; }
+  .answer .set, .answer .truth { order: 1; margin: .4rem 0 0; }
 }
-body[data-tab=cohort] #inputs, body[data-tab=lab] #inputs { display: none; }
-footer { margin-top: .5rem !important; }
 """
 
 
@@ -141,12 +157,13 @@ def examples(choices: Sequence[Example]) -> str:
         buffer = io.BytesIO()
         thumbnail.save(buffer, "WEBP", quality=80)
         # The diagnosis is not told: the class guesses, and opens it under the answer.
+        values = example.metadata.describe()
         buttons.append(
-            f'<button type="button" data-index="{index}" title="{example.image_id}: {example.metadata.describe()}">'
-            f'<img src="{data_uri(buffer.getvalue(), "webp")}" alt="Example {index + 1}"></button>'
+            f'<button type="button" data-index="{index}" title="{example.image_id}: {values}">'
+            f'<img src="{data_uri(buffer.getvalue(), "webp")}" alt="Example {index + 1}: {values}"></button>'
         )
     return (
-        '<div class="examples"><h2>Examples the model never trained on</h2>'
+        '<div class="examples"><h2>Examples it never learned from</h2>'
         f'<div class="strip">{"".join(buttons)}</div></div>'
     )
 
@@ -309,10 +326,10 @@ def cases(table: pd.DataFrame, photographs: HeldOutPhotographs, title: str) -> s
     for case in table.head(SHOWN_CASES).itertuples():
         values = Metadata(case.age, case.sex, case.site).describe()
         text = (
-            f"<b>{html.escape(BY_CODE[case.diagnosis].name)}</b><br>{html.escape(values)}<br>"
+            f"<b>{html.escape(BY_CODE[case.diagnosis].name)}</b><br>"
+            f"{percent(case.chosen_probability)} → {percent(case.full_probability)}<br>{html.escape(values)}<br>"
             f"everything: {html.escape(BY_CODE[case.full].name)}<br>"
-            f"chosen: {html.escape(BY_CODE[case.chosen].name)}<br>"
-            f"<small>confirmed diagnosis {percent(case.chosen_probability)} → {percent(case.full_probability)}</small>"
+            f"chosen: {html.escape(BY_CODE[case.chosen].name)}"
         )
         if case.image_id in photographs:
             source = data_uri(photographs.read(case.image_id), "jpeg")

@@ -1,0 +1,154 @@
+"""The page for everybody: axe-core on every tab, the keyboard alone, and what is in sight without scrolling."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from conftest import BUNDLED, running_app
+
+LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of an app on the bundled checkpoint: the lab, the cases and the report need one."""
+    yield from running_app(BUNDLED, tmp_path_factory.mktemp("app") / "log")
+
+
+def open_page(browser, server: str, viewport: dict, scheme: str = "light") -> Page:
+    page = browser.new_page(viewport=viewport, color_scheme=scheme)
+    page.goto(f"{server}/?__theme={scheme}")
+    expect(page.locator("#examples button").first).to_be_visible()
+    return page
+
+
+def choose_example(page: Page) -> None:
+    page.locator("#examples button").first.click()
+    expect(page.locator("#answer li")).to_have_count(7)
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.locator("#tabs > .tab-wrapper").get_by_role("tab", name=name, exact=True).click()
+
+
+def findings(page: Page, options: dict) -> list[str]:
+    """Serious and critical findings of axe-core, with the elements."""
+    expect(page.locator(".html-container.pending")).to_have_count(0)
+    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
+    return [
+        f"{finding['id']} at {page.viewport_size['width']} px: {node['target']} {node['failureSummary']}"
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme, options", [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
+def test_axe_finds_nothing_serious_on_any_tab(server, browser, scheme, options):
+    """Of all rules, contrast alone depends on the colour scheme."""
+    page = open_page(browser, server, LAPTOP, scheme)
+    found = []
+
+    def check() -> None:
+        for viewport in (PHONE, LAPTOP):
+            page.set_viewport_size(viewport)
+            found.extend(findings(page, options))
+
+    check()
+    choose_example(page)
+    check()
+    open_tab(page, "Metadata influence")
+    expect(page.locator("#site-table td").first).to_be_visible()
+    check()
+    open_tab(page, "Lessons")
+    check()
+    page.click("#to-guess")
+    check()
+    page.locator("#guess input").first.click()
+    page.click("#to-see")
+    expect(page.locator("#reveal table")).to_be_visible()
+    check()
+    open_tab(page, "Cohort")
+    expect(page.locator("#confusions table").first).to_be_visible()
+    check()
+    open_tab(page, "Training lab")
+    page.locator("#lab-epochs input[type=number]").fill("1")
+    page.locator("#lab-epochs input[type=number]").press("Enter")
+    page.click("#train-a")
+    expect(page.locator("#lab-results table")).to_have_count(1)
+    check()
+    open_tab(page, "Model report")
+    expect(page.locator("#report-overview")).to_be_visible()
+    page.locator("#model-report summary").first.click()
+    check()
+    page.close()
+    assert not found, "\n".join(found)
+
+
+def reach(page: Page, selector: str) -> None:
+    """Presses Tab until an element has the focus, and looks whether that shows."""
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            break
+    else:
+        raise AssertionError(f"Tab never reaches {selector}")
+    shows = """() => {
+        const has = part => {
+            const style = getComputedStyle(part);
+            return (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2) || style.boxShadow !== 'none';
+        };
+        const at = document.activeElement;
+        return has(at) || has(at.closest('.wrap') ?? at)
+            || [...at.querySelectorAll('.outline')].some(part => getComputedStyle(part).display !== 'none');
+    }"""
+    assert page.evaluate(shows), f"the focus on {selector} is not to be seen"
+
+
+def test_the_keyboard_is_enough(server, browser):
+    page = open_page(browser, server, LAPTOP)
+    reach(page, "#examples button")
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer li")).to_have_count(7)
+    expect(page.locator("#age input")).to_have_value("85")
+    reach(page, "#age input")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#age input")).to_have_value("80")
+    expect(page.locator("#change")).to_contain_text("age 80")
+    reach(page, "#site input")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#site input")).to_have_value("neck")
+    expect(page.locator("#change")).to_contain_text("neck")
+    reach(page, "#tabs [role=tab][data-tab-id=influence]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#three-answers")).to_contain_text("metadata alone")
+    reach(page, "#body-map g[data-site=scalp]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#site input")).to_have_value("scalp")
+    expect(page.locator("#largest-change")).to_contain_text("scalp")
+    page.close()
+
+
+def test_answer_and_heat_map_are_in_sight_and_nothing_jumps(server, browser, tmp_path):
+    page = open_page(browser, server, LAPTOP)
+    places = {name: page.locator(name).bounding_box()["y"] for name in ("#answer", "#heat", "#opacity", "#age")}
+
+    def check_places() -> None:
+        for name, place in places.items():
+            assert page.locator(name).bounding_box()["y"] == pytest.approx(place, abs=2), name
+
+    (tmp_path / "text.jpg").write_text("no photograph")
+    page.set_input_files("#photo input[type=file]", str(tmp_path / "text.jpg"))
+    expect(page.locator("#answer [role=alert]")).to_be_visible()
+    check_places()
+    choose_example(page)
+    expect(page.locator("#heat .layer")).to_be_visible()
+    check_places()
+    for name in ("#answer li:last-child", "#heat figcaption", "#change .change"):
+        box = page.locator(name).bounding_box()
+        assert box["y"] + box["height"] <= LAPTOP["height"], f"{name} is below the edge"
+    page.set_viewport_size(PHONE)
+    assert page.locator("#answer li").first.bounding_box()["y"] < PHONE["height"], "the answer follows the photograph"
+    page.close()
