@@ -20,9 +20,8 @@ import pandas as pd
 import torch
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
-    LocalEntryNotFoundError,
+    HTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -278,7 +277,7 @@ def resolve(source: str | Path) -> Path:
         raise UserError(f"There is no checkpoint folder {source}. {GET_ONE}")
     try:
         return Path(huggingface_hub.snapshot_download(repository, revision=revision or None, allow_patterns=UPLOADED))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:  # HTTPError: also a connection that breaks off
         reason = str(error).strip().split("\n")[0]
         if isinstance(error, GatedRepoError):
             reason = "access to it has to be asked for on its page"
