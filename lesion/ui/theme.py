@@ -143,6 +143,7 @@ span[data-testid=block-info] { margin-bottom: .3rem !important; }
 #opacity span[data-testid=block-info] { white-space: nowrap; }
 input[type=radio]:checked { background-color: var(--checkbox-background-color-selected) !important; }
 .wrap-inner { padding: 5px 6px !important; }
+.wrap-inner input { text-overflow: ellipsis; padding-right: 1.1rem !important; }
 .wrap-inner .icon-wrap { right: .4rem !important; }
 input[type=range]::-webkit-slider-thumb { border: 2px solid var(--color-accent); }
 button:focus-visible, a:focus-visible, summary:focus-visible, input[type=range]:focus-visible,

@@ -234,7 +234,7 @@ def answer(
     members_line = "" if unfamiliar else f'<p class="set">{members_line}</p>'
     return (
         f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
-        f'<p class="lead">is the most probable of the seven, with {percent(probabilities[top.code])}.</p>'
+        f'<p class="lead">is the most probable of the seven, with {unbroken(percent(probabilities[top.code]))}.</p>'
         f"{members_line}<ul>{''.join(rows)}</ul>{known}</div>"
     )
 
@@ -392,7 +392,12 @@ def reveal(question: str, correct: str, guess: str | None, texts: Sequence[str])
 
 def change(sentence: str) -> str:
     """The sentence on what the metadata changed."""
-    return f'<p class="change" aria-live="polite">{html.escape(sentence)}</p>'
+    return f'<p class="change" aria-live="polite">{unbroken(html.escape(sentence))}</p>'
+
+
+def unbroken(text: str) -> str:
+    """The text with each percentage kept on one line."""
+    return text.replace(" %", "\u00a0%")
 
 
 def data_uri(content: bytes, kind: str) -> str:
