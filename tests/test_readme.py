@@ -37,6 +37,7 @@ def test_every_command_exists_and_knows_its_options(name, options, monkeypatch):
         return
     with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as end:
         if name.endswith(".py"):
+            monkeypatch.syspath_prepend((ROOT / name).parent)  # as Python does for a script
             runpy.run_path(str(ROOT / name), run_name="__main__")
         else:
             runpy.run_module(name, run_name="__main__")
