@@ -39,13 +39,16 @@ SHOW_ALARM = """
 """
 """A lesson that sets how common melanoma is leads to the alarm, far down its tab."""
 ASK = """
-(...given) => {
+async (...given) => {
+  await new Promise(done => setTimeout(done, 20));
+  const tab = document.querySelector('#tabs [role=tab][aria-selected=true]')?.dataset.tabId ?? 'answer';
   const asked = given.slice(0, %d), text = JSON.stringify(asked), again = text === window.asked;
   window.asked = text;
-  return [...asked, document.body.dataset.tab ?? 'answer', again];
+  return [...asked, tab, again];
 }
 """
-"""Adds to what is asked (so many values) the tab in view, and whether nothing but the tab has changed."""
+"""Adds to what is asked (so many values) the tab in view, once one just selected is marked as such, and whether nothing
+but the tab has changed."""
 STYLE = theme.STYLE + views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
 
 
