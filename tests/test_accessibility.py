@@ -52,6 +52,7 @@ def test_axe_finds_nothing_serious_on_any_tab(server, browser, scheme, options):
     def check() -> None:
         for viewport in (PHONE, LAPTOP):
             page.set_viewport_size(viewport)
+            expect(page.locator(".html-container.pending")).to_have_count(0)  # what is being replaced is faded
             found.extend(findings(page, options))
 
     check()
