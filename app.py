@@ -48,7 +48,8 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
         checkpoint = beside.submit(load_checkpoint, settings.checkpoint)
         from lesion.ui.gate import FILE_SIZE, guard
-        from lesion.ui.page import STYLE, THEME, build_page
+        from lesion.ui.page import STYLE, build_page
+        from lesion.ui.theme import THEME
 
         page = build_page(Predictor(checkpoint.result()))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.

@@ -30,7 +30,6 @@ from lesion.ui import (
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.gate import Page
 
-THEME = theme.THEME
 SHOW_ALARM = """
 () => {
   if (document.body.dataset.tab === 'influence')
@@ -53,7 +52,7 @@ STYLE = theme.STYLE + views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
 
 
 def build_page(predictor: Predictor) -> gr.Blocks:
-    """The app, ready to launch with THEME and STYLE."""
+    """The app, ready to launch with the theme and STYLE."""
     store, examples = PhotographStore(predictor), load_examples()
     cohort, photographs = Cohort(predictor), HeldOutPhotographs(predictor.checkpoint.folder)
     lab = Lab(cohort.held_out, predictor.config.encoder)
