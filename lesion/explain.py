@@ -8,7 +8,8 @@ on; only a ConvNeXt can be cut there. How good each method is, is measured in `l
 The maps of one photograph share one scale: a diagnosis with little evidence has a faint map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ def formula_maps(method: str, head: FusionHead, activations: np.ndarray, gradien
 def unscaled_maps(
     model: FusionModel, stage_maps: Sequence[torch.Tensor], metadata: np.ndarray, method: str, codes: Sequence[str]
 ) -> np.ndarray:
-    """Class activation maps for the logits of given diagnoses, each with the scale of its gradients.
+    """Class activation maps from the stored map of a stage, each with the scale of its gradients.
 
     Args:
         model: in evaluation mode.
@@ -93,17 +94,57 @@ def unscaled_maps(
     Returns:
         float32 (N, h, w), not negative.
     """
-    present = torch.ones(len(codes), len(INPUTS), dtype=torch.bool)
-    with torch.inference_mode(False), torch.enable_grad():
-        inputs = torch.stack(list(stage_maps)).requires_grad_()
-        feature_map = inputs
+    with recording():
+        stage_map = torch.stack(list(stage_maps))
         if METHODS[method].earlier:
+            feature_map = stage_map.requires_grad_()
             with model.autocast():
-                feature_map = split_backbone(model.backbone)[1](inputs).float()
-        logits = model.head(model.pool(feature_map), torch.from_numpy(metadata), present)
-        explained = logits[range(len(codes)), [CODES.index(code) for code in codes]]
-        (gradients,) = torch.autograd.grad(explained.sum(), inputs)
-    return formula_maps(method, model.head, inputs.detach().numpy(), gradients.numpy())
+                feature_map = split_backbone(model.backbone)[1](feature_map).float()
+            return recorded_maps(model, stage_map, feature_map, metadata, method, codes)
+        if not (model.pooled and isinstance(model.backbone, ConvNeXt)):
+            return recorded_maps(model, stage_map.requires_grad_(), stage_map, metadata, method, codes)
+        # What reads the mean of all cells has the same gradient in each of them: that of the mean, shared out.
+        mean = stage_map.mean((2, 3), keepdim=True).requires_grad_()
+        gradients = gradients_of(model, mean, mean, metadata, codes) / stage_map[0, 0].numel()
+    return formula_maps(method, model.head, stage_map.numpy(), gradients.expand_as(stage_map).numpy())
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """For what `recorded_maps` is to find the gradients of, also within torch.inference_mode."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def recorded_maps(
+    model: FusionModel,
+    stage_map: torch.Tensor,
+    feature_map: torch.Tensor,
+    metadata: np.ndarray,
+    method: str,
+    codes: Sequence[str],
+) -> np.ndarray:
+    """As `unscaled_maps`, where the backbone has just run from that stage on.
+
+    Args:
+        model: in evaluation mode.
+        stage_map: float (N, C, h, w), of the stage that the method reads, which requires gradients.
+        feature_map: float32 (N, C', h', w'), the backbone's last, computed from it under `recording`.
+        metadata, method, codes: see `unscaled_maps`.
+    """
+    with recording():
+        gradients = gradients_of(model, stage_map, feature_map, metadata, codes)
+    return formula_maps(method, model.head, stage_map.detach().float().numpy(), gradients.float().numpy())
+
+
+def gradients_of(
+    model: FusionModel, inputs: torch.Tensor, feature_map: torch.Tensor, metadata: np.ndarray, codes: Sequence[str]
+) -> torch.Tensor:
+    """Gradients of each row's logit of its diagnosis by the inputs that its feature map was computed from."""
+    everything = torch.ones(len(codes), len(INPUTS), dtype=torch.bool)
+    logits = model.head(model.pool(feature_map), torch.from_numpy(metadata), everything)
+    explained = logits[range(len(codes)), [CODES.index(code) for code in codes]]
+    return torch.autograd.grad(explained.sum(), inputs)[0]
 
 
 def covered_share(backbone: nn.Module, method: str, input_size: int, cells: int) -> float:

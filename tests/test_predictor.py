@@ -15,7 +15,7 @@ from lesion.diagnoses import CODES
 from lesion.hardware import bfloat16_is_faster
 from lesion.images import read_image
 from lesion.metadata import Metadata
-from lesion.predictor import MOST_IN_A_PASS, MapRequest, PhotographStore, Predictor, load_checkpoint
+from lesion.predictor import MOST_IN_A_PASS, MapRequest, PassRequest, PhotographStore, Predictor, load_checkpoint
 
 RECORD = Metadata(70, "male", "face")
 
@@ -59,7 +59,9 @@ def photographs(count: int) -> list[Image.Image]:
 
 def test_photographs_of_one_pass_answer_as_alone(predictor):
     images = photographs(MOST_IN_A_PASS)
-    together = predictor.run_backbone([(predictor.config.transform(image), image.size) for image in images])
+    inputs = [predictor.config.transform(image) for image in images]
+    requests = [PassRequest(x, image.size, None) for x, image in zip(inputs, images, strict=True)]
+    together = predictor.run_backbone(requests)
     for image, features in zip(images, together, strict=True):
         alone = predictor.features(image)
         np.testing.assert_allclose(features.embedding, alone.embedding, atol=1e-4)
@@ -79,6 +81,35 @@ def test_heat_maps_of_one_pass_are_as_alone(predictor):
         alone = predictor.activation_maps(*request)
         assert alone.shape == together.shape and together.max() == 1
         np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_the_first_heat_map_of_the_pass_is_as_one_asked_later(checkpoint, bfloat16):
+    """And it is given to nobody who asks for another record, method or diagnosis."""
+    predictor = Predictor(load_checkpoint(checkpoint), bfloat16)
+    images, best = photographs(3), predictor.map_methods[0]
+    records = [RECORD, None, Metadata(30, "male")]
+    requests = [
+        PassRequest(predictor.config.transform(image), image.size, record)
+        for image, record in zip(images, records, strict=True)
+    ]
+    with_maps = predictor.run_backbone(requests)
+    without = predictor.run_backbone([request._replace(metadata=None) for request in requests])
+    for features, plain, record in zip(with_maps, without, records, strict=True):
+        assert plain.first_map is None and (features.first_map is None) == (record is None)
+        torch.testing.assert_close(features.feature_map, plain.feature_map)
+        torch.testing.assert_close(features.earlier_map, plain.earlier_map)
+        assert not any(t.requires_grad or t.grad_fn for t in (features.feature_map, features.earlier_map))
+        top = predictor.predict(plain, record).diagnosis
+        other = next(code for code in CODES if code != top)
+        for asked in [(record, best, [top]), (RECORD, "Grad-CAM", [top]), (record, best, [other, top])]:
+            asked_later = predictor.activation_maps(plain, *asked)
+            np.testing.assert_allclose(
+                predictor.activation_maps(features, *asked), asked_later, atol=0.05 if bfloat16 else 1e-4
+            )
+        if first := features.first_map:
+            assert predictor.activation_maps(features, record, best, [top]) is first.activation_map
+            assert predictor.activation_maps(features, Metadata(50), best, [top]) is not first.activation_map
 
 
 def test_photographs_are_forgotten_in_time(predictor, tmp_path):

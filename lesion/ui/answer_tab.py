@@ -78,7 +78,7 @@ def build(
         if image is None:
             raise UserError(NEEDS_IMAGE)
         metadata = Metadata(age, sex, site)
-        photograph = store.get(image)
+        photograph = store.get(image, metadata)
         prediction = predictor.predict(photograph.features, metadata)
         code = explained(diagnosis, prediction.probabilities)
         heat = predictor.heat_map(photograph.features, prediction, code)

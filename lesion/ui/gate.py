@@ -17,6 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 WAITING = 100
 """Requests that wait for their turn. A page waits for two or three at most, so a class of forty never gets there."""
 BUSY = f"The demo is busy: {WAITING} requests are waiting. Please try again in a few seconds."
+SESSIONS = 200
+"""Sessions of which Gradio keeps the state, 0.3 MB each and by default 10,000, though they have ended. A page is one; a
+program's every call is one, where it names none. Whose session is forgotten gets a new one with the next request."""
 FILE_SIZE = 30 * 2**20
 """Bytes of a photograph."""
 TOO_LARGE = "The file is larger than 30 MB. Please give a smaller copy of the photograph."

@@ -94,7 +94,8 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                     try:
                         if path is None:
                             raise UserError(views.WELCOME)
-                        metadata, photograph = Metadata(age, sex, site), store.get(path)
+                        metadata = Metadata(age, sex, site)
+                        photograph = store.get(path, metadata if tab == tab_answer.id else None)
                         filled = [gr.skip() if again else ""] * len(outputs)
                         if tab == tab_answer.id:
                             filled[: len(answer)] = show_answer(photograph, metadata, target, method)
