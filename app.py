@@ -47,7 +47,7 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
 
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
         checkpoint = beside.submit(load_checkpoint, settings.checkpoint)
-        from lesion.ui.gate import FILE_SIZE, guard
+        from lesion.ui.gate import FILE_SIZE, SESSIONS, guard
         from lesion.ui.page import STYLE, build_page
         from lesion.ui.theme import THEME
 
@@ -59,6 +59,7 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
             server_name=settings.host, server_port=settings.port, root_path=settings.root_path, auth=settings.login,
             share=settings.share, theme=THEME, css=STYLE, footer_links=["api"], run_history=False,
             enable_monitoring=False, max_file_size=FILE_SIZE,
+            state_session_capacity=SESSIONS,
             ssr_mode=False, num_workers=0,  # whose processes would answer past the gate
             app_kwargs=guard(page),
         )  # fmt: skip
