@@ -1,4 +1,4 @@
-"""A class at once: `python tests/bench/load.py [--users 30] [--seconds 60] [--soak 2000]`.
+"""A class at once: `python tests/bench/load.py [--users 30] [--seconds 60] [--soak 2000] [--image-size 224]`.
 
 Starts app.py, speaks to it as a browser does (upload, queue, stream of events) and prints a Markdown table of
 
@@ -6,7 +6,8 @@ Starts app.py, speaks to it as a browser does (upload, queue, stream of events) 
   and site or downloads the table of all 855 combinations, with pauses of one to three seconds;
 - visitors: the same actions, uploads among them, each user at a pace of its own;
 - a class with a training lab that runs without a pause beside it;
-- many distinct uploads one after another, to see whether memory grows.
+- many distinct uploads one after another, then as many calls of programs that name no session, of which Gradio makes a
+  new one each time: to see whether memory grows.
 
 Each answer is compared with what the same photograph and record give in a sequential run afterwards, so that one
 visitor's answer to another would be seen. Uploads are compared with a queue that does nothing but bare forward passes
@@ -20,6 +21,7 @@ import io
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,7 @@ import numpy as np
 import torch
 
 from conftest import start_app
+from lesion.checkpoint import CONFIG
 from lesion.diagnoses import CODES
 from lesion.explain import OFFERED
 from lesion.images import read_image
@@ -211,6 +214,31 @@ async def soak(url: str, config: dict, photographs: dict[str, bytes], pid: int) 
     return observed, memory
 
 
+async def programs(url: str, photograph: bytes, calls: int, pid: int) -> dict[int, float]:
+    """The same question again and again, without a session; the server's memory after every eighth call, MB."""
+    memory, marks = {}, {round(calls * part / 8) for part in range(1, 9)}
+    async with httpx.AsyncClient(base_url=f"{url}/gradio_api", timeout=300) as client:
+        sent = await client.post("/upload", files={"files": ("photograph.jpg", photograph)})
+        image = {"path": sent.raise_for_status().json()[0], "meta": {"_type": "gradio.FileData"}}
+        for done in range(1, calls + 1):
+            asked = await client.post("/call/predict", json={"data": [image, "55", "female", "back", "most probable"]})
+            answer = await client.get(f"/call/predict/{asked.raise_for_status().json()['event_id']}")
+            if "event: complete" not in answer.raise_for_status().text:
+                raise RuntimeError(answer.text)
+            if done in marks:
+                memory[done] = resident(pid)
+    return memory
+
+
+def at_size(checkpoint: Path, image_size: int, folder: Path) -> Path:
+    """A copy of a checkpoint that reads photographs at another size."""
+    shutil.copytree(checkpoint, folder)
+    document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    document["image"]["size"] = image_size
+    (folder / CONFIG).write_text(json.dumps(document), encoding="utf-8")
+    return folder
+
+
 def stop(server: subprocess.Popen) -> None:
     """Ends the app, by force if need be."""
     server.terminate()
@@ -225,8 +253,8 @@ def resident(pid: int) -> float:
     return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
 
 
-def bare_pass(predictor: Predictor, photograph: bytes, rounds: int = 15) -> float:
-    """Median time of a forward pass of the backbone, s."""
+def bare_passes(predictor: Predictor, photograph: bytes, rounds: int = 40) -> list[float]:
+    """Times of forward passes of the backbone, s."""
     inputs = predictor.config.transform(read_image(photograph))[None].to(memory_format=torch.channels_last)
     times = []
     with torch.inference_mode(), predictor.model.autocast():
@@ -234,7 +262,7 @@ def bare_pass(predictor: Predictor, photograph: bytes, rounds: int = 15) -> floa
             started = time.perf_counter()
             predictor.model.forward_features(inputs)
             times.append(time.perf_counter() - started)
-    return float(np.median(times[1:]))
+    return times[1:]
 
 
 def queue_of_passes(began: list[float], one: float) -> list[float]:
@@ -279,35 +307,50 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=60, help="of each run (default %(default)s)")
     parser.add_argument("--soak", type=int, default=2000, help="distinct uploads, at most 3,005 (default %(default)s)")
+    parser.add_argument("--image-size", type=int, help="input side, pixels (default: the checkpoint's own)")
     args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = (
+            at_size(args.checkpoint, args.image_size, Path(folder) / "c") if args.image_size else args.checkpoint
+        )
+        measure(args, checkpoint, Path(folder) / "log")
+
+
+def measure(args: argparse.Namespace, log: Path) -> None:
+    """Runs everything that the arguments say and prints the tables; the app writes to `log`."""
     predictor = load_predictor(args.checkpoint)
     with zipfile.ZipFile(args.checkpoint / PHOTOGRAPHS) as archive:
         photographs = {name: archive.read(name) for name in archive.namelist()[: max(args.soak, 1200)]}
-    one = bare_pass(predictor, next(iter(photographs.values())))
-    precision = "bfloat16" if predictor.model.bfloat16 else "float32"
-    size = predictor.config.transform.size
-    print(f"{available_cores()} cores, {precision}, {size} px: a bare forward pass takes {1000 * one:.0f} ms.\n")
+    first = next(iter(photographs.values()))
+    passes = bare_passes(predictor, first)
     runs = {
         f"a class of {args.users}": {"together": True, "lab": False},
         f"{args.users} visitors": {"together": False, "lab": False},
         f"a class of {args.users}, a lab beside it": {"together": True, "lab": True},
     }
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        server, url = start_app(args.checkpoint, log)
-        try:
-            config = httpx.get(f"{url}/config", timeout=60).json()
-            shares = [list(photographs)[number :: args.users] for number in range(args.users)]
-            # Two waves that do not count: libraries prepare for each size of a shared pass when it first comes.
-            asyncio.run(run_class(url, config, photographs, shares, 1.5 * WAVE, together=True, lab=False))
-            for name, options in runs.items():
-                found[name] = asyncio.run(run_class(url, config, photographs, shares, args.seconds, **options))
-            distinct = dict(list(photographs.items())[: args.soak])
-            soaked, memory = asyncio.run(soak(url, config, distinct, server.pid))
-            alive, traces = server.poll() is None, log.read_text().count("Traceback")
-        finally:
-            stop(server)
+    server, url = start_app(args.checkpoint, log)
+    try:
+        config = httpx.get(f"{url}/config", timeout=60).json()
+        shares = [list(photographs)[number :: args.users] for number in range(args.users)]
+        # Two waves that do not count: libraries prepare for each size of a shared pass when it first comes.
+        asyncio.run(run_class(url, config, photographs, shares, 1.5 * WAVE, together=True, lab=False))
+        for name, options in runs.items():
+            found[name] = asyncio.run(run_class(url, config, photographs, shares, args.seconds, **options))
+            passes += bare_passes(predictor, first)  # the machine is not the same all the time
+        distinct = dict(list(photographs.items())[: args.soak])
+        soaked, memory = asyncio.run(soak(url, config, distinct, server.pid))
+        of_programs = asyncio.run(programs(url, first, args.soak, server.pid))
+        alive, traces = server.poll() is None, log.read_text().count("Traceback")
+    finally:
+        stop(server)
+    one, size = float(np.median(passes)), predictor.config.transform.size
+    precision = "bfloat16" if predictor.model.bfloat16 else "float32"
+    low, high = (1000 * np.percentile(passes, part) for part in (10, 90))
+    print(
+        f"{available_cores()} cores, {precision}, {size} px: a bare forward pass takes {1000 * one:.0f} ms, the median "
+        f"before, between and after the runs (a tenth took under {low:.0f}, a tenth over {high:.0f}).\n"
+    )
     print("Each kind of request: how many, median and 95th percentile in seconds; the queue's 95th percentile.\n")
     print("| users | uploads | changes | sweeps | queue of bare passes | ratio | wrong answers | errors |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -319,7 +362,9 @@ def main() -> None:
             print(f"{name}: runs of the lab {spread(observed.times['train'])} s.")
     wrong = wrong_answers(predictor, photographs, soaked.answers)
     print(f"Distinct uploads, two at a time {spread(soaked.times['upload'])} s; wrong answers {wrong}.")
-    print("Memory of the server after", ", ".join(f"{n}: {mb:.0f} MB" for n, mb in sorted(memory.items())))
+    for what, measured in (("uploads", memory), ("calls of programs after them", of_programs)):
+        table = ", ".join(f"{count}: {mb:.0f} MB" for count, mb in sorted(measured.items()))
+        print(f"Memory of the server after so many {what}: {table}.")
     for error in sorted({error for observed in (*found.values(), soaked) for error in observed.errors})[:9]:
         print(error)
     print(f"The server {'runs' if alive else 'has ended'}; tracebacks in its log: {traces}.")

@@ -9,7 +9,6 @@ hits all alike; ratios are of medians. Prints a Markdown table.
 import argparse
 import io
 import json
-import shutil
 import statistics
 import sys
 import tempfile
@@ -33,13 +32,12 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from conftest import EXAMPLES, start_app
-from lesion.checkpoint import CONFIG
 from lesion.diagnoses import CODES
 from lesion.images import read_image
 from lesion.influence import Influence
 from lesion.metadata import Metadata
 from lesion.predictor import Predictor, load_checkpoint, load_predictor
-from load import stop
+from load import at_size, stop
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 RECORDS = [Metadata(age, sex, site) for age in (30, 55, 80) for sex in ("female", "male") for site in ("face", "back")]
@@ -55,15 +53,6 @@ class Stock(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.model(images, self.record, torch.ones(1, 1, 4, dtype=torch.bool))[:, 0]
-
-
-def at_size(checkpoint: Path, image_size: int, folder: Path) -> Path:
-    """A copy of a checkpoint that reads photographs at another size."""
-    shutil.copytree(checkpoint, folder)
-    document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    document["image"]["size"] = image_size
-    (folder / CONFIG).write_text(json.dumps(document), encoding="utf-8")
-    return folder
 
 
 def medians(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
