@@ -310,10 +310,9 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, help="input side, pixels (default: the checkpoint's own)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = (
-            at_size(args.checkpoint, args.image_size, Path(folder) / "c") if args.image_size else args.checkpoint
-        )
-        measure(args, checkpoint, Path(folder) / "log")
+        if args.image_size:
+            args.checkpoint = at_size(args.checkpoint, args.image_size, Path(folder) / "checkpoint")
+        measure(args, Path(folder) / "log")
 
 
 def measure(args: argparse.Namespace, log: Path) -> None:
