@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lesion.errors import UserError
-from lesion.hardware import limit_threads
 from lesion.ui.files import own_folder
 from lesion.ui.settings import read_settings
 
@@ -41,7 +40,6 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
         UserError: no such checkpoint.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
-    limit_threads()
     from lesion.checkpoint import load_checkpoint  # takes seconds: not before the arguments are known to be right
     from lesion.predictor import Predictor
 

@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from lesion.hardware import limit_threads
+
+limit_threads()  # for every command alike, before a module of ours loads a numerical library
+
 if TYPE_CHECKING:
     from lesion.metadata import Metadata
     from lesion.predictor import load_predictor

@@ -5,10 +5,6 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from lesion.hardware import limit_threads
-
-limit_threads()  # as the app and the commands do, before torch is loaded
-
 import socket
 import subprocess
 import sys

@@ -132,8 +132,7 @@ def test_photographs_are_forgotten_in_time(predictor, tmp_path):
 def test_threads_are_the_cores_that_are_ours(given, expected):
     program = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from lesion.hardware import limit_threads; limit_threads()\n"
-        "import torch; print(torch.get_num_threads())"
+        "import lesion, torch; print(torch.get_num_threads())"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     if given:

@@ -34,10 +34,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from lesion.hardware import available_cores, limit_threads
-
-limit_threads()
-
 import httpx
 import numpy as np
 import torch
@@ -46,6 +42,7 @@ from conftest import start_app
 from lesion.checkpoint import CONFIG
 from lesion.diagnoses import CODES
 from lesion.explain import OFFERED
+from lesion.hardware import available_cores
 from lesion.images import read_image
 from lesion.metadata import AGES, SEXES, SITES, Metadata
 from lesion.photographs import FILE as PHOTOGRAPHS

@@ -19,10 +19,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from lesion.hardware import available_cores, limit_threads
-
-limit_threads()
-
 import httpx
 import numpy as np
 import torch
@@ -33,6 +29,7 @@ from torch import nn
 
 from conftest import EXAMPLES, start_app
 from lesion.diagnoses import CODES
+from lesion.hardware import available_cores
 from lesion.images import read_image
 from lesion.influence import Influence
 from lesion.metadata import Metadata
