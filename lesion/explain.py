@@ -105,8 +105,9 @@ def unscaled_maps(
             return recorded_maps(model, stage_map.requires_grad_(), stage_map, metadata, method, codes)
         # What reads the mean of all cells has the same gradient in each of them: that of the mean, shared out.
         mean = stage_map.mean((2, 3), keepdim=True).requires_grad_()
-        gradients = gradients_of(model, mean, mean, metadata, codes) / stage_map[0, 0].numel()
-    return formula_maps(method, model.head, stage_map.numpy(), gradients.expand_as(stage_map).numpy())
+        (gradients,) = gradients_of(model, [mean], mean, metadata, codes)
+        gradients = (gradients / stage_map[0, 0].numel()).expand_as(stage_map)
+    return formula_maps(method, model.head, stage_map.numpy(), gradients.numpy())
 
 
 @contextmanager
@@ -133,18 +134,31 @@ def recorded_maps(
         metadata, method, codes: see `unscaled_maps`.
     """
     with recording():
-        gradients = gradients_of(model, stage_map, feature_map, metadata, codes)
+        (gradients,) = gradients_of(model, [stage_map], feature_map, metadata, codes)
     return formula_maps(method, model.head, stage_map.detach().float().numpy(), gradients.float().numpy())
 
 
 def gradients_of(
-    model: FusionModel, inputs: torch.Tensor, feature_map: torch.Tensor, metadata: np.ndarray, codes: Sequence[str]
-) -> torch.Tensor:
-    """Gradients of each row's logit of its diagnosis by the inputs that its feature map was computed from."""
+    model: FusionModel,
+    inputs: Sequence[torch.Tensor],
+    feature_map: torch.Tensor,
+    metadata: np.ndarray,
+    codes: Sequence[str],
+) -> tuple[torch.Tensor, ...]:
+    """Gradients of each row's logit of its diagnosis.
+
+    Args:
+        model: in evaluation mode.
+        inputs: by which; those that the feature map was computed from, or itself.
+        feature_map, metadata, codes: see `recorded_maps`.
+
+    Returns:
+        One of each input's shape.
+    """
     everything = torch.ones(len(codes), len(INPUTS), dtype=torch.bool)
     logits = model.head(model.pool(feature_map), torch.from_numpy(metadata), everything)
     explained = logits[range(len(codes)), [CODES.index(code) for code in codes]]
-    return torch.autograd.grad(explained.sum(), inputs)[0]
+    return torch.autograd.grad(explained.sum(), inputs)
 
 
 def covered_share(backbone: nn.Module, method: str, input_size: int, cells: int) -> float:

@@ -22,9 +22,10 @@ from PIL import Image
 from torchvision.transforms.v2.functional import gaussian_blur
 from tqdm.auto import tqdm
 
+from lesion.diagnoses import CODES
 from lesion.errors import UserError
 from lesion.evaluation import bootstrap_weights, mean_with_interval
-from lesion.explain import METHODS, OFFERED, formula_maps
+from lesion.explain import METHODS, OFFERED, formula_maps, gradients_of
 from lesion.ham10000 import records_of
 from lesion.images import read_image
 from lesion.predictor import Predictor
@@ -173,11 +174,9 @@ def explain_table(predictor: Predictor, table: pd.DataFrame) -> Explained:
         with model.autocast():
             last = predictor.stages[1](start_map).float() if predictor.stages else start_map
         stage_maps = {True: start_map, False: last} if predictor.stages else {False: last}
-        everything = torch.ones(len(images), 4, dtype=torch.bool)
-        embedding = model.pool(last)
-        logits = model.head(embedding, torch.from_numpy(metadata[rows]), everything)
-        top = predictor.answers(embedding.detach().numpy(), metadata[rows], known[rows]).argmax(1)
-        gradients = torch.autograd.grad(logits[range(len(top)), top].sum(), list(stage_maps.values()))
+        top = predictor.answers(model.pool(last.detach()).numpy(), metadata[rows], known[rows]).argmax(1)
+        codes = [CODES[k] for k in top]
+        gradients = gradients_of(model, list(stage_maps.values()), last, metadata[rows], codes)
         of_stage = {
             earlier: (stage_map.detach().numpy(), gradient.numpy())
             for (earlier, stage_map), gradient in zip(stage_maps.items(), gradients, strict=True)

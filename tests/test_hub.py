@@ -30,7 +30,12 @@ def photographs(tmp_path_factory):
 
 def run(module: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
     """A command of the project."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return python("-m", module, *arguments, **environment)
+
+
+def python(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    """A process of its own."""
+    command = [sys.executable, *map(str, arguments)]
     return subprocess.run(
         command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=120
     )
@@ -50,10 +55,7 @@ for number, checkpoint in enumerate(checkpoints):
 def predict(photographs, output, *checkpoints: object, **environment: str) -> list[str]:
     """The tables of predictions that checkpoints make, in one process, whose start is most of the time."""
     output.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", ONE_AFTER_ANOTHER, *map(str, (photographs, output, *checkpoints))]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = python("-c", ONE_AFTER_ANOTHER, photographs, output, *checkpoints, **environment)
     assert done.returncode == 0, done.stderr
     return [(output / f"{number}.csv").read_text() for number in range(len(checkpoints))]
 

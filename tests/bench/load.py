@@ -211,17 +211,33 @@ async def soak(url: str, config: dict, photographs: dict[str, bytes], pid: int) 
     return observed, memory
 
 
-async def programs(url: str, photograph: bytes, calls: int, pid: int) -> dict[int, float]:
-    """The same question again and again, without a session; the server's memory after every eighth call, MB."""
+def upload(client: httpx.Client, file: bytes) -> dict:
+    """A photograph on the server, as an endpoint's input."""
+    path = client.post("/upload", files={"files": ("photograph.jpg", file)}).raise_for_status().json()[0]
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def call_predict(client: httpx.Client, image: dict) -> list:
+    """What /predict gives a program that names no session.
+
+    Raises:
+        RuntimeError: no answer.
+    """
+    asked = client.post("/call/predict", json={"data": [image, "55", "female", "back", "most probable"]})
+    event = asked.raise_for_status().json()["event_id"]
+    lines = client.get(f"/call/predict/{event}").raise_for_status().text.splitlines()
+    if "event: complete" not in lines:
+        raise RuntimeError(lines)
+    return json.loads(lines[lines.index("event: complete") + 1].removeprefix("data: "))
+
+
+def programs(url: str, photograph: bytes, calls: int, pid: int) -> dict[int, float]:
+    """The same question again and again; the server's memory after every eighth of the calls, MB."""
     memory, marks = {}, {round(calls * part / 8) for part in range(1, 9)}
-    async with httpx.AsyncClient(base_url=f"{url}/gradio_api", timeout=300) as client:
-        sent = await client.post("/upload", files={"files": ("photograph.jpg", photograph)})
-        image = {"path": sent.raise_for_status().json()[0], "meta": {"_type": "gradio.FileData"}}
+    with httpx.Client(base_url=f"{url}/gradio_api", timeout=300) as client:
+        image = upload(client, photograph)
         for done in range(1, calls + 1):
-            asked = await client.post("/call/predict", json={"data": [image, "55", "female", "back", "most probable"]})
-            answer = await client.get(f"/call/predict/{asked.raise_for_status().json()['event_id']}")
-            if "event: complete" not in answer.raise_for_status().text:
-                raise RuntimeError(answer.text)
+            call_predict(client, image)
             if done in marks:
                 memory[done] = resident(pid)
     return memory
@@ -336,7 +352,7 @@ def measure(args: argparse.Namespace, log: Path) -> None:
             passes += bare_passes(predictor, first)  # the machine is not the same all the time
         distinct = dict(list(photographs.items())[: args.soak])
         soaked, memory = asyncio.run(soak(url, config, distinct, server.pid))
-        of_programs = asyncio.run(programs(url, first, args.soak, server.pid))
+        of_programs = programs(url, first, args.soak, server.pid)
         alive, traces = server.poll() is None, log.read_text().count("Traceback")
     finally:
         stop(server)

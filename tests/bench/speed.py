@@ -8,7 +8,6 @@ hits all alike; ratios are of medians. Prints a Markdown table.
 
 import argparse
 import io
-import json
 import statistics
 import sys
 import tempfile
@@ -34,7 +33,7 @@ from lesion.images import read_image
 from lesion.influence import Influence
 from lesion.metadata import Metadata
 from lesion.predictor import Predictor, load_checkpoint, load_predictor
-from load import at_size, stop
+from load import at_size, call_predict, stop, upload
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 RECORDS = [Metadata(age, sex, site) for age in (30, 55, 80) for sex in ("female", "male") for site in ("face", "back")]
@@ -135,14 +134,7 @@ def photographs(count: int) -> list[bytes]:
 
 def ask(client: httpx.Client, file: bytes) -> bytes:
     """Uploads a photograph, asks /predict as any program can, and fetches the overlay: a JPEG."""
-    path = client.post("/upload", files={"files": ("photograph.jpg", file)}).raise_for_status().json()[0]
-    image = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    asked = client.post("/call/predict", json={"data": [image, "55", "female", "back", "most probable"]})
-    event = asked.raise_for_status().json()["event_id"]
-    lines = client.get(f"/call/predict/{event}").raise_for_status().text.splitlines()
-    if "event: complete" not in lines:
-        raise RuntimeError(lines)
-    overlay = json.loads(lines[lines.index("event: complete") + 1].removeprefix("data: "))[1]
+    overlay = call_predict(client, upload(client, file))[1]
     return client.get(f"/file={overlay['path']}").raise_for_status().content
 
 
