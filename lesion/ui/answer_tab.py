@@ -96,7 +96,7 @@ def build(
             bars = gr.HTML(views.placeholder(views.WELCOME), elem_id="answer")
             change = gr.HTML(elem_id="change")
         with gr.Column(scale=1, min_width=300):
-            heat = gr.HTML(views.placeholder("The heat map appears here."), elem_id="heat")
+            heat = gr.HTML(views.placeholder(views.NO_HEAT), elem_id="heat")
             with gr.Row():
                 opacity = gr.Slider(
                     0, 100, 60, step=5, label="Opacity (%)", elem_id="opacity", scale=2, min_width=130, buttons=[]

@@ -103,10 +103,14 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                             filled[len(answer) :] = influence.show(photograph, metadata, target, *settings)
                         return tuple(filled)
                     except UserError as error:
-                        view = views.placeholder if path is None else views.problem
-                        empty = [""] * len(outputs)
-                        empty[0] = empty[len(answer)] = view(str(error))
-                        return tuple(empty)
+                        return tuple(without_answer((views.placeholder if path is None else views.problem)(str(error))))
+
+                def without_answer(said: str) -> list[str]:
+                    """What the tabs hold where there is no answer: `said` in its place."""
+                    filled = [""] * len(outputs)
+                    filled[0] = filled[len(answer)] = said
+                    filled[len(answer) - 1] = views.placeholder(views.NO_HEAT)
+                    return filled
 
                 asked, outputs = [*given.all, method, *influence.controls], [*answer, *influence.outputs]
                 # The lessons set controls of the tabs behind them, so these are built first.
@@ -146,8 +150,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
             show_progress="minimal", trigger_mode="always_last", concurrency_limit=2 * MOST_IN_A_PASS,
         )  # fmt: skip
         # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
-        nothing = [""] * len(outputs)
-        nothing[0] = nothing[len(answer)] = views.problem(views.NO_ANSWER)
+        nothing = without_answer(views.problem(views.NO_ANSWER))
         shown.failure(None, None, outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
 
         quiet = {"api_visibility": "private", "show_progress": "hidden"}

@@ -129,7 +129,8 @@ STYLE = """
 .prose a { display: inline; margin: 0; padding: 0; color: inherit; text-decoration: underline; }
 /* A block's content fades, and a bar runs along its top, where the answer takes longer than a glance. */
 .html-container { transition: none; }
-.html-container.pending:not(:has(> .placeholder)) { opacity: .45; transition: opacity .2s .4s; }
+.html-container.pending:not(:has(.placeholder)) { opacity: .45; transition: opacity .2s .4s; }
+.html-container.pending:has(.placeholder) { opacity: 1; }
 .block:has(> .html-container.pending)::before { content: ""; position: absolute; z-index: 2; top: 0; left: 0;
   width: 30%; height: 3px; border-radius: 2px; background: var(--color-accent); opacity: 0;
   animation: run 1.2s .4s ease-in-out infinite alternate; }

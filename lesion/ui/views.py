@@ -37,6 +37,7 @@ UNFAMILIAR = (
 )
 NO_ANSWER = "There is no answer this time. Please choose again in a few seconds."
 WELCOME = "Choose a photograph or one of the examples to see an answer."
+NO_HEAT = "The heat map appears here."
 
 STYLE = """
 h1.page-title { margin: 0 0 .25rem; font-size: var(--text-xl); font-weight: 700; line-height: 1.25; }
