@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,16 +112,19 @@ def test_the_first_heat_map_of_the_pass_is_as_one_asked_later(checkpoint, bfloat
             assert predictor.activation_maps(features, Metadata(50), best, [top]) is not first.activation_map
 
 
-def test_photographs_are_forgotten_in_time(predictor, tmp_path):
+def test_photographs_are_forgotten_in_time(predictor, tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("lesion.predictor.time", SimpleNamespace(monotonic=lambda: now))
     path = tmp_path / "photograph.png"
     photographs(1)[0].save(path)
     Image.new("RGB", (40, 30)).save(tmp_path / "other.png")
-    store = PhotographStore(predictor, kept=0.2)
+    store = PhotographStore(predictor, kept=60)
     first = store.get(path)
+    now += 59
     assert store.get(path) is first
-    time.sleep(0.3)
+    now += 61
     assert store.get(path) is not first
-    time.sleep(0.3)
+    now += 61
     path.write_bytes((tmp_path / "other.png").read_bytes())
     store.get(path)
     assert len(store._photographs) == len(store._read_at) == 1

@@ -323,7 +323,7 @@ def test_no_place_for_the_folder_is_one_sentence(tmp_path, monkeypatch):
         pass
 
 
-def test_old_files_go_and_then_the_oldest(tmp_path):
+def test_old_files_go_and_then_the_oldest(tmp_path, monkeypatch):
     for name in "abc":
         (tmp_path / name).mkdir()
         (tmp_path / name / "photograph.jpg").write_bytes(bytes(1000))
@@ -331,22 +331,26 @@ def test_old_files_go_and_then_the_oldest(tmp_path):
         time.sleep(0.05)
     files.sweep(tmp_path, kept=60, room=2500)
     assert sorted(p.parent.name for p in tmp_path.rglob("*.jpg")) == ["b", "c"]
-    time.sleep(0.3)
+    time.sleep(0.05)
     (tmp_path / "new.jpg").touch()
-    files.sweep(tmp_path, kept=0.3, room=2500)
+    changed = (tmp_path / "new.jpg").stat().st_ctime
+    monkeypatch.setattr(files, "time", SimpleNamespace(time=lambda: changed + 59.97))
+    files.sweep(tmp_path, kept=60, room=2500)
     assert [p.name for p in tmp_path.rglob("*.jpg")] == ["new.jpg"]
-    time.sleep(0.4)
-    files.sweep(tmp_path, kept=0.3, room=2500)
+    monkeypatch.setattr(files, "time", SimpleNamespace(time=lambda: changed + 600))
+    files.sweep(tmp_path, kept=60, room=2500)
     assert not any(tmp_path.iterdir())
 
 
 def test_the_folder_is_swept_while_it_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    monkeypatch.setattr(files, "KEPT", 0.5)
+    monkeypatch.setattr(files, "KEPT", 3)
     monkeypatch.setattr(files, "PAUSE", 0.1)
     with files.own_folder() as folder:
         (folder / "photograph.jpg").touch()
-        time.sleep(0.2)
+        time.sleep(0.5)
         assert (folder / "photograph.jpg").exists()
-        time.sleep(1.5)
+        end = time.monotonic() + 60
+        while any(folder.iterdir()) and time.monotonic() < end:
+            time.sleep(0.1)
         assert not any(folder.iterdir())

@@ -15,6 +15,12 @@ from lesion.ui.api import as_given, uploaded_file
 from lesion.ui.example_photographs import load_examples
 
 MOST_PROBABLE = "most probable"
+CHOICE = {
+    "api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple", "concurrency_id": "choice",
+    "concurrency_limit": 1,
+}  # fmt: skip
+"""Options of what sets photograph, age, sex or site: a click counts also while the one before waits for the server,
+and they are answered one after another, so that the last one's choice stays."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from gradio.events import Dependency
 from lesion.lessons import Lesson, Lessons
 from lesion.ui import charts, views
 from lesion.ui.api import as_given, endpoint, in_sentences
+from lesion.ui.inputs import CHOICE, values_of
 from lesion.ui.inputs import now as changed_now
-from lesion.ui.inputs import values_of
 
 MOST_SETUPS = 2
 LOOK, GUESS, SEE = range(3)
@@ -109,7 +109,7 @@ def build(
     picker.preprocess = guess.preprocess = as_given
     private = {"api_visibility": "private"}
     shown = [story, *buttons, question, guess, seen, steps]
-    picker.input(in_sentences(show), picker, shown, show_progress="hidden", **private)
+    picker.input(in_sentences(show), picker, shown, show_progress="hidden", trigger_mode="always_last", **private)
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
     to_see.click(
         in_sentences(reveal), [picker, guess], [steps, seen], show_progress="minimal", show_progress_on=question,
@@ -131,9 +131,7 @@ def build(
 
         given = [*record, *controls.values()]
         outputs = [tabs, *given, chosen]
-        events.append(
-            button.click(in_sentences(set_inputs), [picker, *given], outputs, show_progress="hidden", **private)
-        )
+        events.append(button.click(in_sentences(set_inputs), [picker, *given], outputs, **CHOICE))
 
     endpoint(
         "lesson", numbers, [picker], gr.JSON(label="Answer", visible=False),

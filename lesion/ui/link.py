@@ -183,5 +183,5 @@ def connect(
     filled = restored.then(lessons.show, lessons.picker, lessons.outputs, **quiet)
     filled.then(now, None, chosen, js=IN_VIEW, **quiet)  # asks for the views of what is there by now
     controls.button.click(
-        make, [*given.all, lessons.picker, controls.box], controls.box, js=HERE, **quiet
+        make, [*given.all, lessons.picker, controls.box], controls.box, js=HERE, trigger_mode="always_last", **quiet
     ).success(None, controls.box, controls.box, js=COPY, api_visibility="private")  # fmt: skip

@@ -153,20 +153,18 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         nothing = without_answer(views.problem(views.NO_ANSWER))
         shown.failure(None, None, outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
 
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
-
         def choose_example(event: gr.EventData) -> tuple:
             example = examples[event.index]
             return str(example.path), *inputs.values_of(example.metadata), inputs.now()
 
-        strip.click(choose_example, None, [*given.record, chosen], **quiet)
+        strip.click(choose_example, None, [*given.record, chosen], **inputs.CHOICE)
 
         def choose_case(event: gr.EventData) -> tuple:
             record = cohort.records[rows[event.image]]
             return gr.Tabs(selected="answer"), open_photograph(event.image), *inputs.values_of(record), inputs.now()
 
         for component in cases:
-            component.click(choose_case, None, [tabs, *given.record, chosen], **quiet).then(
+            component.click(choose_case, None, [tabs, *given.record, chosen], **inputs.CHOICE).then(
                 None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
             )
 
@@ -176,7 +174,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         def choose_site(event: gr.EventData) -> tuple[str, int]:
             return event.site, inputs.now()
 
-        influence.age_curve.click(choose_age, None, [given.age, chosen], **quiet)
-        influence.body_map.click(choose_site, None, [given.site, chosen], **quiet)
+        influence.age_curve.click(choose_age, None, [given.age, chosen], **inputs.CHOICE)
+        influence.body_map.click(choose_site, None, [given.site, chosen], **inputs.CHOICE)
         link.connect(page, link_controls, given, chosen, tabs, lesson, photographs, open_photograph)
     return page
