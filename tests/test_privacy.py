@@ -15,12 +15,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote, urlparse
 
+import gradio as gr
 import pytest
+from gradio.state_holder import SessionState
 from playwright.sync_api import expect
 
 from conftest import EXAMPLES, ROOT, pick, start_app
 from lesion.ui import files
-from lesion.ui.gate import BUSY, FILE_SIZE, GONE, NO_ADDRESSES, NO_FILE, TOO_LARGE, WAITING
+from lesion.ui.gate import BUSY, FILE_SIZE, GONE, NO_ADDRESSES, NO_FILE, TOO_LARGE, WAITING, Page
 
 PHOTOGRAPH = (EXAMPLES / "ISIC_0024329.jpg").read_bytes()
 NAME = "tell-tale Müller.jpg"
@@ -354,3 +356,15 @@ def test_the_folder_is_swept_while_it_is_used(tmp_path, monkeypatch):
         while any(folder.iterdir()) and time.monotonic() < end:
             time.sleep(0.1)
         assert not any(folder.iterdir())
+
+
+def test_a_session_keeps_no_description_of_the_components():
+    with Page() as page:
+        text = gr.Textbox("for all", label="Text")
+        text.change(lambda value: value, text, text)
+    session = SessionState(page)
+    session[text._id] = gr.Textbox("for one")
+    assert list(session.components) == []
+    assert (session[text._id].value, SessionState(page)[text._id].value) == ("for one", "for all")
+    described = next(c for c in page.get_config_file()["components"] if c["id"] == text._id)
+    assert (described["props"]["label"], described["props"]["value"]) == ("Text", "for all")
