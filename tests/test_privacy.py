@@ -212,10 +212,11 @@ def test_a_full_queue_says_so_and_goes_on(app, browser):
     page.locator("#examples button").first.click()
     expect(page.locator("#answer li")).to_have_count(7, timeout=60_000)
     waiting, refused, stop = [], [], threading.Event()
+    handout = [file(json.loads(upload(app, NAME)[1])[0]), *RECORD[:3], "mel", "dataset", 2, "pdf"]  # takes its time
 
-    def train() -> None:
+    def fill() -> None:
         while not stop.is_set():
-            status, answer = join(app, "train_head", [["age"], "none", 60, 0.001, len(waiting)])
+            status, answer = join(app, "handout", handout)
             if status == 200:
                 waiting.append(answer["event_id"])
             else:
@@ -223,7 +224,7 @@ def test_a_full_queue_says_so_and_goes_on(app, browser):
                 time.sleep(0.02)
 
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(train)
+        job = pool.submit(fill)
         try:
             while not refused and not job.done():
                 page.wait_for_timeout(100)
