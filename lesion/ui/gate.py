@@ -111,10 +111,10 @@ async def unreadable(request: Request, error: RequestValidationError) -> JSONRes
 
 
 class SharedConfig(BlocksConfig):
-    """The page's components, of which a session does not keep descriptions of its own.
+    """The page's components, of whose copies, one for each session, none describes them anew.
 
-    Gradio makes them anew for every session, for its deep links, which this app has not: with some 170 components it
-    takes 11 ms and 0.3 MB, and a class that opens the page waits for thirty of them.
+    Gradio does so for its deep links, which this app has not: with some 170 components it takes 11 ms and 0.3 MB, and a
+    class that opens the page waits for thirty of them.
     """
 
     def __copy__(self) -> BlocksConfig:
