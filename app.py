@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lesion.errors import UserError
-from lesion.ui.files import own_folder
-from lesion.ui.settings import read_settings
+from lesion.ui.server.files import own_folder
+from lesion.ui.server.settings import read_settings
 
 
 def main() -> None:
@@ -40,13 +40,13 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
         UserError: no such checkpoint.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
-    from lesion.checkpoint import load_checkpoint  # takes seconds: not before the arguments are known to be right
-    from lesion.predictor import Predictor
+    from lesion.inference.predictor import Predictor
+    from lesion.model.checkpoint import load_checkpoint  # takes seconds: not before the arguments are known to be right
 
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
         checkpoint = beside.submit(load_checkpoint, settings.checkpoint)
-        from lesion.ui.gate import FILE_SIZE, SESSIONS, guard
         from lesion.ui.page import STYLE, build_page
+        from lesion.ui.server.allow_list import FILE_SIZE, SESSIONS, guard
         from lesion.ui.theme import THEME
 
         page = build_page(Predictor(checkpoint.result()))

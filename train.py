@@ -7,11 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from lesion.calibration import WEIGHTINGS
+from lesion.data.ham10000 import DEFAULT_SPLIT_SEED, read_table
 from lesion.errors import UserError
-from lesion.ham10000 import DEFAULT_SPLIT_SEED, read_table
-from lesion.model import DEFAULT_BACKBONE
-from lesion.training import TrainingConfig, train
+from lesion.model.calibration import WEIGHTINGS
+from lesion.model.fusion import DEFAULT_BACKBONE
+from lesion.training.recipes import TrainingConfig, train
 
 
 def image_sizes(text: str) -> tuple[tuple[int, int | None], ...]:

@@ -7,8 +7,8 @@ from lesion.hardware import limit_threads
 limit_threads()  # for every command alike, before a module of ours loads a numerical library
 
 if TYPE_CHECKING:
-    from lesion.metadata import Metadata
-    from lesion.predictor import load_predictor
+    from lesion.data.metadata import Metadata
+    from lesion.inference.predictor import load_predictor
 
 __all__ = ["Metadata", "load_predictor"]
 
@@ -16,11 +16,11 @@ __all__ = ["Metadata", "load_predictor"]
 def __getattr__(name: str):
     """Imports on first use, so that the parts that need no torch start without it."""
     if name == "Metadata":
-        from lesion.metadata import Metadata
+        from lesion.data.metadata import Metadata
 
         return Metadata
     if name == "load_predictor":
-        from lesion.predictor import load_predictor
+        from lesion.inference.predictor import load_predictor
 
         return load_predictor
     raise AttributeError(f"module 'lesion' has no attribute {name!r}")

@@ -22,16 +22,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lesion.calibration import EVERYTHING, IMAGE_ALONE, SUBSETS
-from lesion.checkpoint import CONFIG, load_checkpoint, load_config, write_atomically
+from lesion.data.ham10000 import DEFAULT_SPLIT_SEED, read_table, records_of
+from lesion.data.metadata import WIDTH
 from lesion.errors import UserError
-from lesion.evaluation import Scores, bootstrap_weights, interval
-from lesion.ham10000 import DEFAULT_SPLIT_SEED, read_table, records_of
-from lesion.loop import keep_depthwise_in_float32
-from lesion.metadata import WIDTH
-from lesion.model import DEFAULT_BACKBONE, FusionModel, create_backbone
-from lesion.predictor import Predictor
-from lesion.training import TrainingConfig, random_subsets, train
+from lesion.inference.predictor import Predictor
+from lesion.metrics.metrics import Scores, bootstrap_weights, interval
+from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, SUBSETS
+from lesion.model.checkpoint import CONFIG, load_checkpoint, load_config, write_atomically
+from lesion.model.fusion import DEFAULT_BACKBONE, FusionModel, create_backbone
+from lesion.training.loop import keep_depthwise_in_float32
+from lesion.training.recipes import TrainingConfig, random_subsets, train
 
 SYSTEMS_FILE = "systems.json"
 
@@ -44,7 +44,7 @@ class System:
         key: name of its folder.
         name: for people.
         backbone: timm model name.
-        fusion: one of `lesion.model.FUSIONS`.
+        fusion: one of `lesion.model.fusion.FUSIONS`.
         split: "lesion" or "image".
     """
 
@@ -77,7 +77,7 @@ class Budget:
 
     Attributes:
         image_size: side of the square input, in training and prediction, pixels.
-        epochs, batch_size, learning_rate, workers: see `lesion.loop.LoopConfig`.
+        epochs, batch_size, learning_rate, workers: see `lesion.training.loop.LoopConfig`.
         init: "imagenet", "scratch", or a folder that holds ARCHITECTURE.safetensors, made by `lesion.pretrain`, for
             each architecture (convnext_small, densenet121, efficientnet_b0).
         mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.

@@ -19,13 +19,13 @@ from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 from tqdm.auto import tqdm
 
-from lesion.calibration import EVERYTHING, IMAGE_ALONE, NOTHING, SUBSETS, VIEWS, effective
-from lesion.card import CALIBRATED, model_card, results_table, value_in_words
-from lesion.checkpoint import CHECKPOINT_HELP, CONFIG, HELD_OUT, REPORT, read_held_out, sha256, write_atomically
-from lesion.conformal import coverage_report
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.ham10000 import read_table, records_of
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.evaluation import (
+from lesion.inference.predictor import Predictor, load_predictor
+from lesion.metrics.metrics import (
     CLASSES,
     DEFINITIONS,
     RULES,
@@ -36,15 +36,15 @@ from lesion.evaluation import (
     per_class_table,
     rule_in_words,
 )
-from lesion.figures import figures_of
-from lesion.ham10000 import read_table, records_of
-from lesion.images import read_image
-from lesion.localisation import MASKS, explanation_report, has_masks
-from lesion.metadata import Metadata
-from lesion.model import head_logits, one_an_image
-from lesion.predictor import Predictor, load_predictor
-from lesion.strangers import novelty_report, scikit_image_samples
-from lesion.subgroups import subgroups
+from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, NOTHING, SUBSETS, VIEWS, effective
+from lesion.model.checkpoint import CHECKPOINT_HELP, CONFIG, HELD_OUT, REPORT, read_held_out, sha256, write_atomically
+from lesion.model.conformal import coverage_report
+from lesion.model.fusion import head_logits, one_an_image
+from lesion.report.figures import figures_of
+from lesion.report.localisation import MASKS, explanation_report, has_masks
+from lesion.report.markdown import CALIBRATED, model_card, results_table, value_in_words
+from lesion.report.out_of_distribution_images import novelty_report, scikit_image_samples
+from lesion.report.subgroups import subgroups
 
 ROUNDS, SEED = 1000, 0
 CURVE_POINTS = 60

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from lesion.checkpoint import HELD_OUT, load_config, read_held_out, resolve, write_atomically
+from lesion.data.ham10000 import ATTRIBUTION, read_table
+from lesion.data.reading import read_image, shrink
 from lesion.errors import UserError
-from lesion.ham10000 import ATTRIBUTION, read_table
-from lesion.images import read_image, shrink
+from lesion.model.checkpoint import HELD_OUT, load_config, read_held_out, resolve, write_atomically
 
 FILE = "photographs.zip"
 LARGEST = 2**20

@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lesion.checkpoint import CHECKPOINT_HELP, write_atomically
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.images import read_image
-from lesion.metadata import Metadata
-from lesion.predictor import Predictor, load_predictor
+from lesion.inference.predictor import Predictor, load_predictor
+from lesion.model.checkpoint import CHECKPOINT_HELP, write_atomically
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 

@@ -30,11 +30,11 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.utils.data import Dataset, Subset
 
-from lesion.checkpoint import prepare_folder, write_atomically
 from lesion.errors import UserError
-from lesion.loop import AugmentedDataset, LoopConfig, fit, map_examples
-from lesion.model import create_backbone
-from lesion.training import load_backbone
+from lesion.model.checkpoint import prepare_folder, write_atomically
+from lesion.model.fusion import create_backbone
+from lesion.training.loop import AugmentedDataset, LoopConfig, fit, map_examples
+from lesion.training.recipes import load_backbone
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 HELD_OUT = 0.01  # of the images, to report accuracy on

@@ -15,9 +15,9 @@ import huggingface_hub
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-from lesion.card import model_card
-from lesion.checkpoint import CONFIG, HUB_ID, REPORT, UPLOADED, load_checkpoint, sha256
 from lesion.errors import UserError, shown
+from lesion.model.checkpoint import CONFIG, HUB_ID, REPORT, UPLOADED, load_checkpoint, sha256
+from lesion.report.markdown import model_card
 
 LOG_IN = "log in by `hf auth login` with a token that may write there"
 

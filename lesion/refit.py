@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from accelerate import Accelerator
 
-from lesion.checkpoint import Checkpoint, load_checkpoint, prepare_folder, save_checkpoint
-from lesion.embeddings import embed_table
+from lesion.data.ham10000 import read_table
 from lesion.errors import UserError
-from lesion.ham10000 import read_table
-from lesion.training import fit_after_training, prepare_data, print_validation
+from lesion.model.checkpoint import Checkpoint, load_checkpoint, prepare_folder, save_checkpoint
+from lesion.training.embeddings import embed_table
+from lesion.training.recipes import fit_after_training, prepare_data, print_validation
 
 
 def refit(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str | None) -> None:

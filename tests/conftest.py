@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from lesion.diagnoses import CODES, DIAGNOSES
-from lesion.metadata import SITES
+from lesion.data.diagnoses import CODES, DIAGNOSES
+from lesion.data.metadata import SITES
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = ROOT / "weights"
@@ -75,8 +75,8 @@ def ham10000(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory, ham10000) -> Path:
     """A checkpoint of a tiny backbone, fine-tuned for two epochs by train.py; do not change it."""
-    from lesion.ham10000 import read_table
-    from lesion.training import train
+    from lesion.data.ham10000 import read_table
+    from lesion.training.recipes import train
     from train import parse_arguments
 
     output = tmp_path_factory.mktemp("checkpoint") / "tiny"

@@ -13,9 +13,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from conftest import EXAMPLES, ROOT, running_app
-from lesion.images import read_image
-from lesion.metadata import Metadata
-from lesion.predictor import PhotographStore, load_predictor
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
+from lesion.inference.predictor import PhotographStore, load_predictor
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 

@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lesion.diagnoses import BY_CODE, CODES
-from lesion.explain import percent
-from lesion.metadata import SITES
-from lesion.ui.body import body_map
+from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.data.metadata import SITES
+from lesion.inference.activation_maps import percent
+from lesion.ui.html.body_map import body_map
 
 VALUES = {site: 0.01 * (2 + i) for i, site in enumerate((*SITES, None))}
 SVG = "{http://www.w3.org/2000/svg}"

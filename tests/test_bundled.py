@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from conftest import BUNDLED, ROOT
-from lesion.calibration import EVERYTHING, NOTHING, SUBSETS
-from lesion.card import model_card, results_table
-from lesion.checkpoint import CONFIG, load_checkpoint
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
 from lesion.evaluate import BEGIN, END
-from lesion.images import read_image
-from lesion.metadata import Metadata
-from lesion.predictor import Predictor
-from lesion.strangers import drawn, text
+from lesion.inference.predictor import Predictor
+from lesion.model.calibration import EVERYTHING, NOTHING, SUBSETS
+from lesion.model.checkpoint import CONFIG, load_checkpoint
+from lesion.report.markdown import model_card, results_table
+from lesion.report.out_of_distribution_images import drawn, text
 from lesion.ui.example_photographs import load_examples
 
 

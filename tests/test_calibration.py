@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from lesion.calibration import (
+from lesion.model.calibration import (
     EVERYTHING,
     IMAGE_ALONE,
     METADATA_ALONE,

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from lesion.cohort import Alarm
-from lesion.diagnoses import BY_CODE, CODES, DIAGNOSES
-from lesion.evaluation import Difference
-from lesion.influence import Shapley, Switch
-from lesion.metadata import AGES, INPUTS
-from lesion.ui import charts
+from lesion.data.diagnoses import BY_CODE, CODES, DIAGNOSES
+from lesion.data.metadata import AGES, INPUTS
+from lesion.metrics.metrics import Difference
+from lesion.teaching.cohort import Alarm
+from lesion.teaching.influence import Shapley, Switch
+from lesion.ui.html import charts
 
 CHARACTER = 8.6
 """Width of a character on average, SVG units, in a wide font."""

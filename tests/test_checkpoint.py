@@ -15,9 +15,9 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
-from lesion.checkpoint import load_checkpoint, read_held_out, save_checkpoint, sha256
 from lesion.errors import UserError
-from lesion.novelty import FamiliarityCheck
+from lesion.model.checkpoint import load_checkpoint, read_held_out, save_checkpoint, sha256
+from lesion.model.out_of_distribution import FamiliarityCheck
 from lesion.photographs import LARGEST, HeldOutPhotographs
 
 

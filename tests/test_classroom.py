@@ -13,13 +13,13 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
 from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, pick, running_app
-from lesion.cohort import Cohort, Subgroup
-from lesion.diagnoses import CODES
-from lesion.images import read_image
-from lesion.influence import Influence, parse_prevalence
-from lesion.lab import Lab, LabSettings
-from lesion.metadata import INPUTS, SITES, Metadata
-from lesion.predictor import load_predictor
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import INPUTS, SITES, Metadata
+from lesion.data.reading import read_image
+from lesion.inference.predictor import load_predictor
+from lesion.teaching.cohort import Cohort, Subgroup
+from lesion.teaching.influence import Influence, parse_prevalence
+from lesion.teaching.lab import Lab, LabSettings
 
 NAMES = ("ISIC_0024329", "ISIC_0024317", "ISIC_0024333")
 RECORD = ("75", "female", "face")

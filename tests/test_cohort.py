@@ -6,13 +6,13 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score, roc_curve
 
 from conftest import BUNDLED
-from lesion.calibration import SUBSETS, UNIFORM
-from lesion.cohort import AGE_BANDS, Cohort, Subgroup, exchange
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import INPUTS, SITES, Metadata
 from lesion.errors import UserError
-from lesion.evaluation import decide
-from lesion.metadata import INPUTS, SITES, Metadata
-from lesion.predictor import load_predictor
+from lesion.inference.predictor import load_predictor
+from lesion.metrics.metrics import decide
+from lesion.model.calibration import SUBSETS, UNIFORM
+from lesion.teaching.cohort import AGE_BANDS, Cohort, Subgroup, exchange
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_wrong_values_are_refused_in_a_sentence(cohort, call, words):
 
 
 def test_mean_confusion_of_repeats():
-    from lesion.evaluation import weighted_confusions
+    from lesion.metrics.metrics import weighted_confusions
 
     generator = np.random.default_rng(0)
     labels, repeats = generator.integers(0, 7, 40), generator.integers(0, 7, (3, 40))

@@ -9,8 +9,8 @@ from sklearn.metrics import accuracy_score
 
 from conftest import TINY
 from lesion import compare
-from lesion.checkpoint import load_checkpoint
-from lesion.ham10000 import read_table, split_table
+from lesion.data.ham10000 import read_table, split_table
+from lesion.model.checkpoint import load_checkpoint
 
 TINY_SYSTEMS = (
     compare.System("concat", "tiny and metadata", TINY, "concat"),
@@ -66,9 +66,9 @@ def test_finished_trainings_are_found_again_and_others_refused(compared, monkeyp
 
 
 def test_metablock_keeps_positions_and_serves_the_app(compared):
-    from lesion.cohort import Cohort
-    from lesion.lab import Lab
-    from lesion.predictor import Predictor
+    from lesion.inference.predictor import Predictor
+    from lesion.teaching.cohort import Cohort
+    from lesion.teaching.lab import Lab
 
     output, _ = compared
     checkpoint = load_checkpoint(output / "metablock-seed0")

@@ -10,8 +10,6 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from lesion import evaluate
-from lesion.calibration import EVERYTHING, IMAGE_ALONE
-from lesion.card import results_table
 from lesion.errors import UserError
 from lesion.evaluate import (
     BEGIN,
@@ -22,8 +20,10 @@ from lesion.evaluate import (
     thinned,
     write_between_markers,
 )
-from lesion.figures import FIGURES, figures_of
-from lesion.predictor import load_predictor
+from lesion.inference.predictor import load_predictor
+from lesion.model.calibration import EVERYTHING, IMAGE_ALONE
+from lesion.report.figures import FIGURES, figures_of
+from lesion.report.markdown import results_table
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from lesion.diagnoses import CODES
-from lesion.evaluation import (
+from lesion.data.diagnoses import CODES
+from lesion.metrics.metrics import (
     DEFINITIONS,
     MALIGNANT,
     RULES,
@@ -31,7 +31,7 @@ from lesion.evaluation import (
     summarise,
     weighted_confusions,
 )
-from lesion.subgroups import FEW_LESIONS, age_band, subgroups
+from lesion.report.subgroups import FEW_LESIONS, age_band, subgroups
 
 GENERATOR = np.random.default_rng(0)
 LABELS = np.concatenate([np.arange(7), GENERATOR.choice(7, 193, p=[0.1, 0.6, 0.1, 0.05, 0.05, 0.05, 0.05])])

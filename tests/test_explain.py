@@ -10,9 +10,11 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from conftest import EXAMPLES
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.explain import (
+from lesion.inference.activation_maps import (
     METHODS,
     OFFERED,
     change_in_words,
@@ -24,9 +26,7 @@ from lesion.explain import (
     split_backbone,
     unscaled_maps,
 )
-from lesion.images import read_image
-from lesion.metadata import Metadata
-from lesion.predictor import Predictor, load_checkpoint
+from lesion.inference.predictor import Predictor, load_checkpoint
 
 RECORD = Metadata(70, "male", "face")
 

@@ -18,14 +18,14 @@ from safetensors.numpy import load_file
 import lesion.pretrain
 import lesion.refit
 from conftest import TINY
-from lesion.checkpoint import load_checkpoint, prepare_folder, save_checkpoint, write_atomically, write_together
-from lesion.embeddings import embed_table
+from lesion.data.ham10000 import read_table
+from lesion.data.reading import ImageTransform
 from lesion.errors import UserError
-from lesion.ham10000 import read_table
-from lesion.images import ImageTransform
-from lesion.loop import LoopConfig
-from lesion.model import FusionModel, create_backbone
+from lesion.model.checkpoint import load_checkpoint, prepare_folder, save_checkpoint, write_atomically, write_together
+from lesion.model.fusion import FusionModel, create_backbone
 from lesion.pretrain import pretrain
+from lesion.training.embeddings import embed_table
+from lesion.training.loop import LoopConfig
 
 
 @pytest.fixture(scope="module")

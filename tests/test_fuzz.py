@@ -19,14 +19,14 @@ from PIL import Image
 from test_hostile import DISPLAY_P3, check_sentence, encoded, small, turned
 
 from conftest import EXAMPLES
-from lesion.checkpoint import FAMILIARITY, HELD_OUT, MODEL, load_checkpoint, sha256
-from lesion.cohort import Subgroup, check_rule
+from lesion.data.metadata import Metadata, MetadataEncoder, parse_inputs
+from lesion.data.reading import FORMATS, KEPT_PIXELS, read_image
 from lesion.errors import UserError, parse_number, parse_whole
-from lesion.images import FORMATS, KEPT_PIXELS, read_image
-from lesion.influence import parse_prevalence
-from lesion.lab import LabSettings
-from lesion.metadata import Metadata, MetadataEncoder, parse_inputs
-from lesion.predictor import Predictor
+from lesion.inference.predictor import Predictor
+from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, MODEL, load_checkpoint, sha256
+from lesion.teaching.cohort import Subgroup, check_rule
+from lesion.teaching.influence import parse_prevalence
+from lesion.teaching.lab import LabSettings
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")  # by default, in the working directory
 settings.register_profile(

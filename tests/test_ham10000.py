@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from conftest import make_ham10000
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.ham10000 import Ham10000, read_table, split_table
 from lesion.errors import UserError
-from lesion.ham10000 import Ham10000, read_table, split_table
 
 CSV = "HAM10000_metadata.csv"
 

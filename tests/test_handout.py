@@ -16,12 +16,14 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from conftest import BUNDLED, EXAMPLES
-from lesion.calibration import UNIFORM
-from lesion.diagnoses import CODES, DIAGNOSES
+from lesion.data.diagnoses import CODES, DIAGNOSES
+from lesion.data.metadata import SITES, Metadata
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.handout import handout, render, sweep_csv
-from lesion.images import read_image
-from lesion.influence import (
+from lesion.inference.predictor import Predictor, load_checkpoint
+from lesion.model.calibration import UNIFORM
+from lesion.teaching.handout import handout, render, sweep_csv
+from lesion.teaching.influence import (
     Influence,
     SmallestChange,
     Switch,
@@ -30,8 +32,6 @@ from lesion.influence import (
     smallest_change_in_words,
     switches_in_words,
 )
-from lesion.metadata import SITES, Metadata
-from lesion.predictor import Predictor, load_checkpoint
 
 RECORDS = [Metadata(75, "female", "face"), Metadata(), Metadata(57.5, "male"), Metadata(110, "male", "lower extremity")]
 

@@ -23,11 +23,11 @@ import pytest
 from PIL import EpsImagePlugin, Image, ImageCms
 
 from conftest import EXAMPLES, ROOT, start_app
+from lesion.data.reading import FORMATS, UPRIGHT, read_image
 from lesion.errors import UserError
-from lesion.images import FORMATS, UPRIGHT, read_image
-from lesion.predictor import load_predictor
-from lesion.ui import views
-from lesion.ui.gate import UNKNOWN
+from lesion.inference.predictor import load_predictor
+from lesion.ui.html import views
+from lesion.ui.server.allow_list import UNKNOWN
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F")
@@ -497,7 +497,7 @@ from pathlib import Path
 sys.path.insert(0, "tests")
 from test_hostile import memory
 from lesion.errors import UserError
-from lesion.images import read_image
+from lesion.data.reading import read_image
 from PIL import Image
 Image.init()
 before = memory("self")

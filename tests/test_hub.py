@@ -9,7 +9,7 @@ import pytest
 
 from conftest import EXAMPLES, ROOT
 from hub import READER, WRITER, Hub
-from lesion.checkpoint import CONFIG, MODEL, REPORT, UPLOADED
+from lesion.model.checkpoint import CONFIG, MODEL, REPORT, UPLOADED
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from conftest import BUNDLED, EXAMPLES
-from lesion.calibration import SUBSETS, UNIFORM
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import AGES, INPUTS, SEXES, SITES, Metadata
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.images import read_image
-from lesion.influence import Influence, parse_prevalence
-from lesion.metadata import AGES, INPUTS, SEXES, SITES, Metadata
-from lesion.predictor import load_predictor
+from lesion.inference.predictor import load_predictor
+from lesion.model.calibration import SUBSETS, UNIFORM
+from lesion.teaching.influence import Influence, parse_prevalence
 
 RECORDS = [Metadata(75, "female", "face"), Metadata(57.5, "male"), Metadata(site="back"), Metadata()]
 PHOTOGRAPHS = ["ISIC_0024329", "ISIC_0024317"]

@@ -13,15 +13,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, pick, running_app
-from lesion.cohort import Cohort, Subgroup
-from lesion.diagnoses import BY_CODE, CODES
-from lesion.images import read_image
-from lesion.influence import Influence
-from lesion.lab import Lab, LabSettings
-from lesion.lessons import Lessons
-from lesion.metadata import INPUTS, Metadata
+from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.data.metadata import INPUTS, Metadata
+from lesion.data.reading import read_image
+from lesion.inference.predictor import load_predictor
 from lesion.photographs import HeldOutPhotographs
-from lesion.predictor import load_predictor
+from lesion.teaching.cohort import Cohort, Subgroup
+from lesion.teaching.influence import Influence
+from lesion.teaching.lab import Lab, LabSettings
+from lesion.teaching.lessons import Lessons
 from lesion.ui.inputs import values_of
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"

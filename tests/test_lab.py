@@ -8,14 +8,14 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 
-import lesion.lab
+import lesion.teaching.lab
 from conftest import BUNDLED
-from lesion.checkpoint import HeldOut, load_checkpoint
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import SEXES, SITES, MetadataEncoder
 from lesion.errors import UserError
-from lesion.evaluation import bootstrap_weights
-from lesion.lab import FOLDS, Lab, LabSettings
-from lesion.metadata import SEXES, SITES, MetadataEncoder
+from lesion.metrics.metrics import bootstrap_weights
+from lesion.model.checkpoint import HeldOut, load_checkpoint
+from lesion.teaching.lab import FOLDS, Lab, LabSettings
 
 ENCODER = MetadataEncoder(50.0, 20.0)
 QUICK = LabSettings(epochs=2)
@@ -115,7 +115,7 @@ def test_cancelling_stops_and_stores_nothing(lab):
 
 
 def test_the_store_forgets_the_least_recently_used(monkeypatch):
-    monkeypatch.setattr(lesion.lab, "STORED_RUNS", 2)
+    monkeypatch.setattr(lesion.teaching.lab, "STORED_RUNS", 2)
     lab = Lab(make_held_out((6,) * 7), ENCODER)
     first, second, third = (LabSettings(epochs=1, seed=seed) for seed in range(3))
     kept = lab.result(first)

@@ -7,16 +7,16 @@ import pytest
 from sklearn.metrics import recall_score, roc_auc_score
 
 from conftest import BUNDLED
-from lesion.calibration import SUBSETS
-from lesion.cohort import Cohort
-from lesion.diagnoses import BY_CODE, CODES
+from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.data.metadata import INPUTS
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.images import read_image
-from lesion.lab import Lab, LabSettings
-from lesion.lessons import Lessons, top
-from lesion.metadata import INPUTS
+from lesion.inference.predictor import load_predictor
+from lesion.model.calibration import SUBSETS
 from lesion.photographs import HeldOutPhotographs
-from lesion.predictor import load_predictor
+from lesion.teaching.cohort import Cohort
+from lesion.teaching.lab import Lab, LabSettings
+from lesion.teaching.lessons import Lessons, top
 
 KEYS = (
     "no-photograph", "two-ages", "face-and-back", "rescued", "ruined", "table-alone", "rare-disease", "class-weights",

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from lesion.data.ham10000 import read_table, records_of
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.explain import METHODS, OFFERED, percent
-from lesion.ham10000 import read_table, records_of
-from lesion.images import read_image
-from lesion.localisation import (
+from lesion.inference.activation_maps import METHODS, OFFERED, percent
+from lesion.inference.predictor import Predictor, load_checkpoint
+from lesion.report.localisation import (
     GAUSSIAN,
     MASKS,
     RANDOM,
@@ -28,8 +29,7 @@ from lesion.localisation import (
     replaced,
     spread,
 )
-from lesion.predictor import Predictor, load_checkpoint
-from lesion.ui import views
+from lesion.ui.html import views
 
 
 def blob(x: float, y: float, width: float, height: float, shape=(150, 200)) -> np.ndarray:
@@ -161,7 +161,7 @@ def test_missing_masks_are_refused(ham10000, masks, table):
 
 
 def test_report(predictor, table, masks, monkeypatch):
-    monkeypatch.setattr("lesion.localisation.SAMPLE", 3)
+    monkeypatch.setattr("lesion.report.localisation.SAMPLE", 3)
     report = explanation_report(predictor, table, masks, rounds=50)
     json.dumps(report, allow_nan=False)
     assert report["images"] == len(table) - 1 and report["without a mask"] == 1

@@ -13,9 +13,9 @@ from torch import nn
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-import lesion.loop
+import lesion.training.loop
 from lesion.errors import UserError
-from lesion.loop import AugmentedDataset, EpochBatches, LoopConfig, fit, map_examples, read_state
+from lesion.training.loop import AugmentedDataset, EpochBatches, LoopConfig, fit, map_examples, read_state
 
 CONFIG = LoopConfig(epochs=3, batch_size=5, seed=1, workers=0)
 
@@ -95,7 +95,7 @@ def test_starts_at_any_step():
 def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, kill_at, save_every):
     """Bit for bit, killed inside an epoch or at its end, saved every step or every epoch."""
     expected, expected_average, expected_history = run(tmp_path / "whole.pt")
-    monkeypatch.setattr(lesion.loop, "SECONDS_BETWEEN_SAVES", save_every)
+    monkeypatch.setattr(lesion.training.loop, "SECONDS_BETWEEN_SAVES", save_every)
     with pytest.raises(Killed):
         run(tmp_path / "state.pt", kill_at=kill_at)
     torch.manual_seed(99)

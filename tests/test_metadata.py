@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from lesion.data.metadata import ABSENT, FIELD_OF_COLUMN, SITES, WIDTH, Metadata, MetadataEncoder
 from lesion.errors import UserError
-from lesion.metadata import ABSENT, FIELD_OF_COLUMN, SITES, WIDTH, Metadata, MetadataEncoder
 
 ENCODER = MetadataEncoder.fit(np.array([20.0, 40.0, np.nan, 60.0]))
 

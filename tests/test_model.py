@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from conftest import TINY
-from lesion.calibration import SUBSETS
+from lesion.data.metadata import WIDTH, Metadata, MetadataEncoder
 from lesion.errors import UserError
-from lesion.metadata import WIDTH, Metadata, MetadataEncoder
-from lesion.model import FusionModel, create_backbone, head_logits
+from lesion.model.calibration import SUBSETS
+from lesion.model.fusion import FusionModel, create_backbone, head_logits
 
 ENCODER = MetadataEncoder(50.0, 15.0)
 

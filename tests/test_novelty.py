@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from lesion import strangers
 from lesion.errors import UserError
-from lesion.evaluation import bootstrap_weights
-from lesion.novelty import FamiliarityCheck, fit_familiarity
-from lesion.strangers import SOURCES, far, near, novelty_report
+from lesion.metrics.metrics import bootstrap_weights
+from lesion.model.out_of_distribution import FamiliarityCheck, fit_familiarity
+from lesion.report.out_of_distribution_images import SOURCES, far, near, novelty_report
 
 WIDTH = 40
 MIXING = np.random.default_rng(7).normal(size=(WIDTH, WIDTH)) * np.geomspace(5, 0.05, WIDTH)
@@ -123,8 +123,12 @@ def test_without_scikit_image_a_sentence_says_what_to_do(monkeypatch):
 
 def test_report(check, photographs, monkeypatch):
     plain, odd = Image.new("RGB", (32, 32)), Image.new("RGB", (32, 32), "white")
-    monkeypatch.setattr("lesion.strangers.far", lambda source: {"plain": [plain, odd], "odd": [odd, odd]})
-    monkeypatch.setattr("lesion.strangers.near", lambda source, paths: {"blurred": [plain] * len(paths)})
+    monkeypatch.setattr(
+        "lesion.report.out_of_distribution_images.far", lambda source: {"plain": [plain, odd], "odd": [odd, odd]}
+    )
+    monkeypatch.setattr(
+        "lesion.report.out_of_distribution_images.near", lambda source, paths: {"blurred": [plain] * len(paths)}
+    )
     centre = familiar(3000, 0).mean(0)
     test = np.concatenate([familiar(198, 8) * 0.5, np.stack([centre + 100] * 2)])
     report = novelty_report(

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from lesion.checkpoint import FAMILIARITY, HELD_OUT, load_config, read_held_out
+from lesion.data.ham10000 import read_table
 from lesion.errors import UserError
-from lesion.ham10000 import read_table
+from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, load_config, read_held_out
 from lesion.photographs import FILE, HeldOutPhotographs, pack, small_jpeg
 
 

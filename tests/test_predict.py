@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from conftest import EXAMPLES, ROOT
-from lesion.images import read_image
-from lesion.metadata import Metadata
-from lesion.predictor import load_predictor
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
+from lesion.inference.predictor import load_predictor
 
 
 def predict(*arguments) -> subprocess.CompletedProcess:

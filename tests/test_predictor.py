@@ -11,11 +11,18 @@ import torch
 from PIL import Image
 
 from conftest import BUNDLED, EXAMPLES, ROOT
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
 from lesion.hardware import bfloat16_is_faster
-from lesion.images import read_image
-from lesion.metadata import Metadata
-from lesion.predictor import MOST_IN_A_PASS, MapRequest, PassRequest, PhotographStore, Predictor, load_checkpoint
+from lesion.inference.predictor import (
+    MOST_IN_A_PASS,
+    MapRequest,
+    PassRequest,
+    PhotographStore,
+    Predictor,
+    load_checkpoint,
+)
 
 RECORD = Metadata(70, "male", "face")
 
@@ -47,7 +54,7 @@ def test_bfloat16_answers_like_float32(checkpoint, bundled):
 
 def test_bfloat16_is_chosen_by_measurement(checkpoint, monkeypatch):
     for faster in (True, False):
-        monkeypatch.setattr("lesion.predictor.bfloat16_is_faster", lambda faster=faster: faster)
+        monkeypatch.setattr("lesion.inference.predictor.bfloat16_is_faster", lambda faster=faster: faster)
         assert Predictor(load_checkpoint(checkpoint)).model.bfloat16 is faster
     assert bfloat16_is_faster.__wrapped__() in (True, False)
 
@@ -114,7 +121,7 @@ def test_the_first_heat_map_of_the_pass_is_as_one_asked_later(checkpoint, bfloat
 
 def test_photographs_are_forgotten_in_time(predictor, tmp_path, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("lesion.predictor.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("lesion.inference.predictor.time", SimpleNamespace(monotonic=lambda: now))
     path = tmp_path / "photograph.png"
     photographs(1)[0].save(path)
     Image.new("RGB", (40, 30)).save(tmp_path / "other.png")

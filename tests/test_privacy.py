@@ -21,8 +21,8 @@ from gradio.state_holder import SessionState
 from playwright.sync_api import expect
 
 from conftest import EXAMPLES, ROOT, pick, start_app
-from lesion.ui import files
-from lesion.ui.gate import BUSY, FILE_SIZE, GONE, NO_ADDRESSES, NO_FILE, TOO_LARGE, WAITING, Page
+from lesion.ui.server import files
+from lesion.ui.server.allow_list import BUSY, FILE_SIZE, GONE, NO_ADDRESSES, NO_FILE, TOO_LARGE, WAITING, Page
 
 PHOTOGRAPH = (EXAMPLES / "ISIC_0024329.jpg").read_bytes()
 NAME = "tell-tale Müller.jpg"
@@ -276,7 +276,8 @@ def test_at_the_end_nothing_is_left_logged_or_told(app):
 
 
 HOLD = (
-    "from lesion.ui.files import own_folder; import time\nwith own_folder() as f: print(f, flush=True); time.sleep(99)"
+    "from lesion.ui.server.files import own_folder; import time\n"
+    "with own_folder() as f: print(f, flush=True); time.sleep(99)"
 )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from conftest import make_ham10000
-from lesion.checkpoint import load_checkpoint
 from lesion.errors import UserError
+from lesion.model.checkpoint import load_checkpoint
 from lesion.refit import refit
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from conftest import SCREENSHOTS, running_app
-from lesion.checkpoint import CONFIG, REPORT, sha256
-from lesion.diagnoses import BY_CODE, CODES
+from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.errors import UserError
-from lesion.evaluation import DEFINITIONS, RULES
-from lesion.ui import report_tab
+from lesion.metrics.metrics import DEFINITIONS, RULES
+from lesion.model.checkpoint import CONFIG, REPORT, sha256
+from lesion.ui.tabs import report as report_tab
 
 COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))
 OPTIONAL = {

@@ -22,11 +22,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from conftest import EXAMPLES, ROOT, free_port, start_app
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.images import read_image
-from lesion.metadata import Metadata
-from lesion.predictor import load_predictor
-from lesion.ui.settings import BUNDLED, read_settings
+from lesion.inference.predictor import load_predictor
+from lesion.ui.server.settings import BUNDLED, read_settings
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 PREFIX = "/skin/lesions"

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lesion.shared import SharedRuns
+from lesion.inference.batching import SharedRuns
 
 
 def test_those_who_wait_share_a_run_in_the_order_of_coming_and_the_first_function_goes_first():

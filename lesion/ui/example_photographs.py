@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lesion.metadata import Metadata
+from lesion.data.metadata import Metadata
 
 FOLDER = Path(__file__).parent / "examples"
 
@@ -22,7 +22,7 @@ class Example:
 
     @property
     def key(self) -> bytes:
-        """SHA-256 of the file, as in `lesion.predictor.Photograph`."""
+        """SHA-256 of the file, as in `lesion.inference.predictor.Photograph`."""
         return hashlib.sha256(self.path.read_bytes()).digest()
 
 

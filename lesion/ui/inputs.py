@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.components import Component
 
-from lesion.diagnoses import CODES, DIAGNOSES
+from lesion.data.diagnoses import CODES, DIAGNOSES
+from lesion.data.metadata import AGES, SEXES, SITES, UNKNOWN, Metadata
 from lesion.errors import UserError, shown
-from lesion.influence import value_in_words
-from lesion.metadata import AGES, SEXES, SITES, UNKNOWN, Metadata
-from lesion.ui import views
+from lesion.teaching.influence import value_in_words
 from lesion.ui.api import as_given, uploaded_file
 from lesion.ui.example_photographs import load_examples
+from lesion.ui.html import views
 
 MOST_PROBABLE = "most probable"
 CHOICE = {

@@ -15,13 +15,13 @@ from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
 
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import AGES, SEXES, SITES, UNKNOWN
 from lesion.errors import shown
-from lesion.metadata import AGES, SEXES, SITES, UNKNOWN
 from lesion.photographs import HeldOutPhotographs
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.inputs import MOST_PROBABLE, Inputs, now
-from lesion.ui.lessons_tab import LessonsTab
+from lesion.ui.tabs.lessons import LessonsTab
 
 NAMES = ("age", "sex", "site", "diagnosis", "lesson", "tab", "example")
 NOT_YOURS = "Your own photograph is not part of it."

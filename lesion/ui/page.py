@@ -5,30 +5,25 @@ import json
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from lesion.cohort import Cohort
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import Metadata
 from lesion.errors import UserError
-from lesion.lab import Lab
-from lesion.lessons import Lessons
-from lesion.metadata import Metadata
+from lesion.inference.predictor import MOST_IN_A_PASS, PhotographStore, Predictor
 from lesion.photographs import HeldOutPhotographs
-from lesion.predictor import MOST_IN_A_PASS, PhotographStore, Predictor
-from lesion.ui import (
-    answer_tab,
-    body,
-    charts,
-    cohort_tab,
-    influence_tab,
-    inputs,
-    lab_tab,
-    lessons_tab,
-    link,
-    report_tab,
-    theme,
-    views,
-)
+from lesion.teaching.cohort import Cohort
+from lesion.teaching.lab import Lab
+from lesion.teaching.lessons import Lessons
+from lesion.ui import inputs, link, theme
 from lesion.ui.example_photographs import load_examples
-from lesion.ui.gate import Page
+from lesion.ui.html import body_map as body
+from lesion.ui.html import charts, views
+from lesion.ui.server.allow_list import Page
+from lesion.ui.tabs import answer as answer_tab
+from lesion.ui.tabs import cohort as cohort_tab
+from lesion.ui.tabs import influence as influence_tab
+from lesion.ui.tabs import lab as lab_tab
+from lesion.ui.tabs import lessons as lessons_tab
+from lesion.ui.tabs import report as report_tab
 
 SHOW_ALARM = """
 () => {

@@ -1,5 +1,5 @@
 """How the page looks: one theme, dark and light. The page's colours stand here, those of diagnoses in
-`lesion.diagnoses`; the style sheets use Gradio's names of them, which change with the theme.
+`lesion.data.diagnoses`; the style sheets use Gradio's names of them, which change with the theme.
 
 The accent is a petrol that is no diagnosis's colour.
 """

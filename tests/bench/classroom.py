@@ -21,13 +21,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import httpx
 
 from conftest import EXAMPLES, start_app
-from lesion.calibration import UNIFORM
-from lesion.cohort import Cohort
-from lesion.images import read_image
-from lesion.influence import SCALES, Influence
-from lesion.lab import Lab, LabSettings
-from lesion.metadata import ALL_AGES, Metadata
-from lesion.predictor import Predictor, load_predictor
+from lesion.data.metadata import ALL_AGES, Metadata
+from lesion.data.reading import read_image
+from lesion.inference.predictor import Predictor, load_predictor
+from lesion.model.calibration import UNIFORM
+from lesion.teaching.cohort import Cohort
+from lesion.teaching.influence import SCALES, Influence
+from lesion.teaching.lab import Lab, LabSettings
 from load import Observed, Visitor, some_record, stop
 
 PHOTOGRAPHS = sorted(EXAMPLES.glob("*.jpg"))

@@ -36,20 +36,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-import lesion.loop
-import lesion.training
+import lesion.training.loop
+import lesion.training.recipes
 import train
 from conftest import TINY, make_ham10000
-from lesion.checkpoint import load_checkpoint
-from lesion.diagnoses import CODES
-from lesion.loop import AugmentedDataset, all_finite, read_state
+from lesion.data.diagnoses import CODES
+from lesion.model.checkpoint import load_checkpoint
+from lesion.training.loop import AugmentedDataset, all_finite, read_state
 
 PHASES = {
-    "fit": (lesion.training, "fine-tuning"),
-    "write_state": (lesion.loop, "saving the state"),
-    "embed_table": (lesion.training, "the embedding pass"),
-    "fit_head": (lesion.training, "training the head"),
-    "save_checkpoint": (lesion.training, "writing the checkpoint"),
+    "fit": (lesion.training.recipes, "fine-tuning"),
+    "write_state": (lesion.training.loop, "saving the state"),
+    "embed_table": (lesion.training.recipes, "the embedding pass"),
+    "fit_head": (lesion.training.recipes, "training the head"),
+    "save_checkpoint": (lesion.training.recipes, "writing the checkpoint"),
 }
 """The functions whose beginning and end a training announces, by the module that calls them."""
 KILLS = {"start": 3, "fit": 9, "write_state": 5, "embed_table": 3, "fit_head": 3, "save_checkpoint": 3}
@@ -115,7 +115,7 @@ def be_train(arguments: list[str], log: Path, announcements: Connection, file_li
     if file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     os.environ.update(ON_CPU)
-    lesion.loop.SECONDS_BETWEEN_SAVES = 0.7  # five minutes would be longer than the whole training
+    lesion.training.loop.SECONDS_BETWEEN_SAVES = 0.7  # five minutes would be longer than the whole training
     for name, (module, _) in PHASES.items():
         setattr(module, name, announced(getattr(module, name), announcements))
     sys.argv = ["train.py", *arguments]

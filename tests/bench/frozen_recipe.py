@@ -16,10 +16,10 @@ from accelerate import Accelerator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lesion.ham10000 import Ham10000, read_table
-from lesion.images import ImageTransform
-from lesion.loop import map_examples
-from lesion.training import create_model, fit_head, prepare_data
+from lesion.data.ham10000 import Ham10000, read_table
+from lesion.data.reading import ImageTransform
+from lesion.training.loop import map_examples
+from lesion.training.recipes import create_model, fit_head, prepare_data
 from train import parse_arguments
 
 EPOCHS = 20

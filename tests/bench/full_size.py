@@ -14,8 +14,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lesion.images import read_image
-from lesion.predictor import load_predictor
+from lesion.data.reading import read_image
+from lesion.inference.predictor import load_predictor
 
 
 def main() -> None:

@@ -16,13 +16,13 @@ from scipy.special import softmax
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lesion.calibration import SUBSETS, Calibration, class_weights, effective, fit_calibration
-from lesion.evaluation import probability_metrics
-from lesion.ham10000 import Ham10000, read_table, records_of
-from lesion.loop import map_examples
-from lesion.metadata import INPUTS
-from lesion.model import ConcatenationHead, head_logits
-from lesion.predictor import load_predictor
+from lesion.data.ham10000 import Ham10000, read_table, records_of
+from lesion.data.metadata import INPUTS
+from lesion.inference.predictor import load_predictor
+from lesion.metrics.metrics import probability_metrics
+from lesion.model.calibration import SUBSETS, Calibration, class_weights, effective, fit_calibration
+from lesion.model.fusion import ConcatenationHead, head_logits
+from lesion.training.loop import map_examples
 
 EPOCHS, PATIENCE, LEARNING_RATES = 60, 8, (1e-3, 3e-4)
 

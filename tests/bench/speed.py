@@ -27,12 +27,12 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from conftest import EXAMPLES, start_app
-from lesion.diagnoses import CODES
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
 from lesion.hardware import available_cores
-from lesion.images import read_image
-from lesion.influence import Influence
-from lesion.metadata import Metadata
-from lesion.predictor import Predictor, load_checkpoint, load_predictor
+from lesion.inference.predictor import Predictor, load_checkpoint, load_predictor
+from lesion.teaching.influence import Influence
 from load import at_size, call_predict, stop, upload
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"

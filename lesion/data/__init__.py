@@ -1,0 +1,1 @@
+"""What is read: diagnoses, records, HAM10000 on disk, photographs and their transforms."""

@@ -1,0 +1,1 @@
+"""From a photograph and a record to an answer."""

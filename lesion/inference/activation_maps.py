@@ -1,0 +1,251 @@
+"""Why the model answers as it does: class activation maps from stored feature maps, and changes of the answer in words.
+
+Grad-CAM (Selvaraju et al., 2017), Grad-CAM++ (Chattopadhay et al., 2018) and LayerCAM (Jiang et al., 2021) by the
+formulas of the grad-cam package, from the activations and gradients of a stage of the backbone. On the last stage only
+the head is run again. On the stage before it, whose map is finer, the last stage runs again too, from the stored map
+on; only a ConvNeXt can be cut there. How good each method is, is measured in `lesion.report.localisation`.
+
+The maps of one photograph share one scale: a diagnosis with little evidence has a faint map.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from PIL import Image
+from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM
+from pytorch_grad_cam.base_cam import BaseCAM
+from timm.models.convnext import ConvNeXt
+from torch import nn
+
+from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.data.metadata import INPUTS, Metadata
+from lesion.model.fusion import FusionHead, FusionModel
+
+COLOURMAP = "inferno"
+"""matplotlib's perceptually uniform map: it gets lighter with rising values, for colour-blind eyes too."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A class activation map.
+
+    Attributes:
+        formula: the grad-cam package's class.
+        earlier: whether it reads the stage before the last.
+    """
+
+    formula: type[BaseCAM]
+    earlier: bool
+
+
+METHODS = {
+    "LayerCAM, earlier stage": Method(LayerCAM, True),
+    "LayerCAM": Method(LayerCAM, False),
+    "Grad-CAM++": Method(GradCAMPlusPlus, False),
+    "Grad-CAM": Method(GradCAM, False),
+    "Grad-CAM++, earlier stage": Method(GradCAMPlusPlus, True),
+    "Grad-CAM, earlier stage": Method(GradCAM, True),
+}
+"""First those that the app offers, the best first: by the share of the map inside the lesion on the validation images
+(`lesion.report.localisation`)."""
+OFFERED = tuple(METHODS)[:4]
+"""The last stage's methods cost nothing; of the earlier stage's, which cost the same, only the best."""
+
+
+def split_backbone(backbone: nn.Module) -> tuple[nn.Module, nn.Module] | None:
+    """A backbone as what comes before its last stage, and the last stage; None where it is no ConvNeXt."""
+    if not isinstance(backbone, ConvNeXt):
+        return None
+    *before, last = backbone.stages
+    return nn.Sequential(backbone.stem, *before), nn.Sequential(last, backbone.norm_pre)
+
+
+def formula_maps(method: str, head: FusionHead, activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """A method's maps, each on its own scale, without what is negative.
+
+    Args:
+        method: a key of METHODS.
+        head: any module with weights; the package asks it for its device and nothing else.
+        activations, gradients: of a stage, float32 (B, C, h, w).
+
+    Returns:
+        float32 (B, h, w).
+    """
+    formula = METHODS[method].formula(head, [])
+    return np.maximum(formula.get_cam_image(None, None, None, activations, gradients, False), 0)
+
+
+def unscaled_maps(
+    model: FusionModel, stage_maps: Sequence[torch.Tensor], metadata: np.ndarray, method: str, codes: Sequence[str]
+) -> np.ndarray:
+    """Class activation maps from the stored map of a stage, each with the scale of its gradients.
+
+    Args:
+        model: in evaluation mode.
+        stage_maps: N of float32 (C, h, w), of the stage that the method reads.
+        metadata: float32 (N, WIDTH), encoded records.
+        method: a key of METHODS.
+        codes: N diagnoses.
+
+    Returns:
+        float32 (N, h, w), not negative.
+    """
+    with recording():
+        stage_map = torch.stack(list(stage_maps))
+        if METHODS[method].earlier:
+            feature_map = stage_map.requires_grad_()
+            with model.autocast():
+                feature_map = split_backbone(model.backbone)[1](feature_map).float()
+            return recorded_maps(model, stage_map, feature_map, metadata, method, codes)
+        if not (model.pooled and isinstance(model.backbone, ConvNeXt)):
+            return recorded_maps(model, stage_map.requires_grad_(), stage_map, metadata, method, codes)
+        # What reads the mean of all cells has the same gradient in each of them: that of the mean, shared out.
+        mean = stage_map.mean((2, 3), keepdim=True).requires_grad_()
+        (gradients,) = gradients_of(model, [mean], mean, metadata, codes)
+        gradients = (gradients / stage_map[0, 0].numel()).expand_as(stage_map)
+    return formula_maps(method, model.head, stage_map.numpy(), gradients.numpy())
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """For what `recorded_maps` is to find the gradients of, also within torch.inference_mode."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def recorded_maps(
+    model: FusionModel,
+    stage_map: torch.Tensor,
+    feature_map: torch.Tensor,
+    metadata: np.ndarray,
+    method: str,
+    codes: Sequence[str],
+) -> np.ndarray:
+    """As `unscaled_maps`, where the backbone has just run from that stage on.
+
+    Args:
+        model: in evaluation mode.
+        stage_map: float (N, C, h, w), of the stage that the method reads, which requires gradients.
+        feature_map: float32 (N, C', h', w'), the backbone's last, computed from it under `recording`.
+        metadata, method, codes: see `unscaled_maps`.
+    """
+    with recording():
+        (gradients,) = gradients_of(model, [stage_map], feature_map, metadata, codes)
+    return formula_maps(method, model.head, stage_map.detach().float().numpy(), gradients.float().numpy())
+
+
+def gradients_of(
+    model: FusionModel,
+    inputs: Sequence[torch.Tensor],
+    feature_map: torch.Tensor,
+    metadata: np.ndarray,
+    codes: Sequence[str],
+) -> tuple[torch.Tensor, ...]:
+    """Gradients of each row's logit of its diagnosis.
+
+    Args:
+        model: in evaluation mode.
+        inputs: by which; those that the feature map was computed from, or itself.
+        feature_map, metadata, codes: see `recorded_maps`.
+
+    Returns:
+        One of each input's shape.
+    """
+    everything = torch.ones(len(codes), len(INPUTS), dtype=torch.bool)
+    logits = model.head(model.pool(feature_map), torch.from_numpy(metadata), everything)
+    explained = logits[range(len(codes)), [CODES.index(code) for code in codes]]
+    return torch.autograd.grad(explained.sum(), inputs)
+
+
+def covered_share(backbone: nn.Module, method: str, input_size: int, cells: int) -> float:
+    """How much of the photograph's width and height a stage's cells span, from the top left corner.
+
+    A convolution with stride 2 and no padding drops an odd row or column: at 120 pixels ConvNeXt's last stage has
+    3 × 3 cells of 32 pixels, which span 96 of the 120. Where padding makes more cells instead, they span everything.
+
+    Args:
+        backbone: of timm.
+        method: a key of METHODS.
+        input_size: side of the backbone's square input, pixels.
+        cells: the stage's, on a side.
+    """
+    stride = backbone.feature_info[-2 if METHODS[method].earlier else -1]["reduction"]
+    return min(1.0, cells * stride / input_size)
+
+
+def enlarge(activation_map: np.ndarray, size: tuple[int, int], covered: float = 1.0) -> np.ndarray:
+    """A small map at a photograph's size, bicubic; beyond the centres of the outer cells it goes on evenly.
+
+    Args:
+        activation_map: float32 (h, w) in [0, 1].
+        size: width and height, pixels.
+        covered: of `covered_share`.
+
+    Returns:
+        float32 (height, width) in [0, 1].
+    """
+    height, width = activation_map.shape
+    margin = 2  # cells, as far as the bicubic kernel reaches
+    padded = Image.fromarray(np.pad(activation_map, margin, mode="edge"))
+    box = (margin, margin, margin + width / covered, margin + height / covered)
+    return np.clip(np.asarray(padded.resize(size, Image.Resampling.BICUBIC, box)), 0, 1)
+
+
+def heat_layer(heat: np.ndarray) -> Image.Image:
+    """A map in colours.
+
+    Args:
+        heat: float32 (H, W) in [0, 1].
+
+    Returns:
+        Image of mode P, whose values are the heat from 0 to 255: a PNG of it takes a millisecond.
+    """
+    layer = Image.fromarray(np.round(255 * heat).astype(np.uint8)).convert("P")
+    layer.putpalette(colormaps[COLOURMAP](np.arange(256), bytes=True)[:, :3].tobytes())
+    return layer
+
+
+def overlay(photograph: Image.Image, heat: np.ndarray, opacity: float = 0.6) -> Image.Image:
+    """The photograph with the map laid over it.
+
+    Args:
+        photograph: RGB.
+        heat: float32 (H, W) in [0, 1], of the photograph's size.
+        opacity: of the warmest places.
+
+    Returns:
+        RGB image.
+    """
+    mask = Image.fromarray(np.round(255 * opacity * heat).astype(np.uint8))
+    return Image.composite(heat_layer(heat).convert("RGB"), photograph, mask)
+
+
+def percent(probability: float) -> str:
+    """A probability in words that fit a class: "47 %", "0.3 %", "less than 0.1 %"."""
+    if probability < 0.001:
+        return "less than 0.1 %"
+    return f"{probability:.0%}".replace("%", " %") if probability >= 0.01 else f"{probability:.1%}".replace("%", " %")
+
+
+def change_in_words(alone: dict[str, float], together: dict[str, float], metadata: Metadata) -> str:
+    """What knowing the metadata did to the answer of the image alone.
+
+    Args:
+        alone: probabilities by code, from the image alone.
+        together: from image and metadata.
+        metadata: the record.
+    """
+    if not metadata.known:
+        return "Nothing is known of age, sex or site: this is the answer from the photograph alone."
+    code = max(CODES, key=lambda c: abs(together[c] - alone[c]))
+    before, after = max(alone, key=alone.get), max(together, key=together.get)
+    change = f"{BY_CODE[code].name} {percent(alone[code])} → {percent(together[code])}"
+    if before == after:
+        verdict = f"the most probable diagnosis stays {BY_CODE[after].name}"
+    else:
+        verdict = f"the most probable diagnosis changed from {BY_CODE[before].name} to {BY_CODE[after].name}"
+    return f"Knowing {metadata.describe()}: {change}; {verdict}."

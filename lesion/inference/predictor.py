@@ -1,0 +1,468 @@
+"""Photograph and metadata to an answer: what the app, the batch command and notebooks call.
+
+from lesion import Metadata, load_predictor
+predictor = load_predictor("weights")
+prediction = predictor.predict(image, Metadata(age=55, sex="female", site="back"))
+"""
+
+import hashlib
+import io
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lesion.data.diagnoses import CODES, check_code
+from lesion.data.metadata import GRID, Metadata
+from lesion.data.reading import read_image, shrink
+from lesion.errors import UserError, shown
+from lesion.hardware import bfloat16_is_faster
+from lesion.inference.activation_maps import (
+    METHODS,
+    OFFERED,
+    covered_share,
+    enlarge,
+    recorded_maps,
+    recording,
+    split_backbone,
+    unscaled_maps,
+)
+from lesion.inference.batching import SharedRuns
+from lesion.model.calibration import EVERYTHING, SUBSETS, UNIFORM, effective
+from lesion.model.checkpoint import Checkpoint, load_checkpoint
+from lesion.model.fusion import head_logits, one_an_image
+
+DISPLAY_SIZE = 1200
+"""Longer side of a photograph on the screen, pixels at most."""
+MOST_IN_A_PASS = 8
+"""Photographs, or heat maps, that share a pass, at most: more bring little, and the first would wait for them."""
+
+
+class FirstMap(NamedTuple):
+    """A class activation map that was made in the same pass as the features: by the best method, of the diagnosis that
+    was most probable with a record; float32 (1, h, w) in [0, 1]."""
+
+    metadata: Metadata
+    code: str
+    activation_map: np.ndarray
+
+
+@dataclass(frozen=True)
+class Features:
+    """All that the head needs of a photograph.
+
+    Attributes:
+        feature_map: float32 (C, h, w), the backbone's last.
+        embedding: float32, of `FusionModel.pool`, of one image: (D,), or (P, C) for MetaBlock.
+        size: width and height of the photograph, pixels.
+        earlier_map: float32 (C, h, w), of the stage before the last; None where the backbone cannot be cut there.
+        first_map: where one was asked for.
+    """
+
+    feature_map: torch.Tensor
+    embedding: np.ndarray
+    size: tuple[int, int]
+    earlier_map: torch.Tensor | None
+    first_map: FirstMap | None
+
+
+class PassRequest(NamedTuple):
+    """A photograph for the backbone: float32 (3, S, S) by `config.transform`, and its width and height in pixels; and
+    the record for which a heat map will be asked next, or None."""
+
+    inputs: torch.Tensor
+    size: tuple[int, int]
+    metadata: Metadata | None
+
+
+class MapRequest(NamedTuple):
+    """Class activation maps to compute: of a photograph's features and a record, by a method, for some diagnoses."""
+
+    features: Features
+    metadata: Metadata
+    method: str
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer.
+
+    Attributes:
+        probabilities: by diagnosis code, summing to 1.
+        metadata: the record it was given.
+    """
+
+    probabilities: dict[str, float]
+    metadata: Metadata
+
+    @property
+    def diagnosis(self) -> str:
+        """The code of the most probable diagnosis."""
+        return max(self.probabilities, key=self.probabilities.get)
+
+
+class Predictor:
+    """A checkpoint ready to answer. Its methods may be called from several threads: the network runs in one of its own,
+    and what is asked at the same time shares a pass.
+
+    Args:
+        checkpoint: of `load_checkpoint`; its backbone is changed in place where it runs in bfloat16.
+        bfloat16: whether the backbone runs in bfloat16; by default where the CPU is faster with it.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, bfloat16: bool | None = None):
+        self.checkpoint = checkpoint
+        self.config, self.model = checkpoint.config, checkpoint.model.requires_grad_(False)
+        if bfloat16_is_faster() if bfloat16 is None else bfloat16:
+            self.model.use_bfloat16()
+        self.stages = split_backbone(self.model.backbone)
+        self.map_methods = tuple(m for m in OFFERED if self.stages or not METHODS[m].earlier)
+        # Heat maps first: they are short, and the last thing that somebody waits for.
+        self._runs = SharedRuns({"maps": self.run_maps, "backbone": self.run_backbone}, MOST_IN_A_PASS)
+
+    def features(self, image: Image.Image, metadata: Metadata | None = None) -> Features:
+        """Runs the backbone; the one costly step.
+
+        Args:
+            image: any PIL image, best from `lesion.data.reading.read_image`.
+            metadata: the record for which the best method's heat map of the most probable diagnosis will be asked
+                next: made in the same pass, it takes half of the time that it takes later.
+        """
+        request = PassRequest(self.config.transform(image.convert("RGB")), image.size, metadata)
+        return self._runs.ask("backbone", request)
+
+    def run_backbone(self, requests: Sequence[PassRequest]) -> list[Features]:
+        """One pass for several photographs, of which each takes less time than alone."""
+        batch = torch.stack([request.inputs for request in requests]).to(memory_format=torch.channels_last)
+        explained = self.stages is not None and any(request.metadata is not None for request in requests)
+        earlier_maps = first_maps = [None] * len(requests)
+        with recording(), self.model.autocast():
+            if self.stages is None:
+                feature_maps = self.model.forward_features(batch)
+            else:
+                before, last = self.stages
+                earlier_maps = before(batch).requires_grad_(explained)
+                feature_maps = last(earlier_maps)
+            feature_maps = feature_maps.float()
+        embeddings = self.model.pool(feature_maps.detach()).numpy()
+        if explained:
+            metadata, known = self.config.encoder.encode([request.metadata or Metadata() for request in requests])
+            codes = [CODES[k] for k in self.answers(embeddings, metadata, known).argmax(1)]
+            maps = recorded_maps(self.model, earlier_maps, feature_maps, metadata, self.map_methods[0], codes)
+            first_maps = [
+                None if request.metadata is None else FirstMap(request.metadata, code, on_one_scale(unscaled[None]))
+                for request, code, unscaled in zip(requests, codes, maps, strict=True)
+            ]
+        # Copies, since a part of the batch would keep all of it in memory.
+        return [
+            Features(
+                feature_map.detach().clone(),
+                embedding.copy(),
+                request.size,
+                None if earlier_map is None else earlier_map.detach().float().clone(),
+                first_map,
+            )
+            for request, feature_map, embedding, earlier_map, first_map in zip(
+                requests, feature_maps, embeddings, earlier_maps, first_maps, strict=True
+            )
+        ]
+
+    def probabilities(
+        self,
+        features: Features,
+        records: Sequence[Metadata],
+        present: np.ndarray = SUBSETS[EVERYTHING],
+        prevalence: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Calibrated probabilities of one photograph with many records.
+
+        Args:
+            features: of the photograph.
+            records: N records.
+            present: bool (4,) or (N, 4), which of image, age, sex and site the model may look at.
+            prevalence: how common each diagnosis is, float (7,); by default as in the data set.
+
+        Returns:
+            float64 (N, 7).
+        """
+        metadata, known = self.config.encoder.encode(records)
+        return self.answers(features.embedding[None], metadata, known, present, prevalence)
+
+    def answers(
+        self,
+        embeddings: np.ndarray,
+        metadata: np.ndarray,
+        known: np.ndarray,
+        present: np.ndarray = SUBSETS[EVERYTHING],
+        prevalence: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """As `probabilities`, from what is already embedded and encoded.
+
+        Args:
+            embeddings: float32, of `FusionModel.pool`, N rows, or one for one photograph with N records.
+            metadata: float32 (N, WIDTH), and
+            known: bool (N, 3), of `MetadataEncoder.encode`.
+            present, prevalence: see `probabilities`.
+
+        Returns:
+            float64 (N, 7).
+        """
+        logits = head_logits(self.model.head, embeddings, metadata, present)
+        return self.config.calibration.probabilities(logits, effective(present, known), prevalence)
+
+    @cached_property
+    def encoded_grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """GRID encoded, as `MetadataEncoder.encode` gives it."""
+        return self.config.encoder.encode(GRID)
+
+    def predict(
+        self, image: Image.Image | Features, metadata: Metadata | None = None, prior: str = "dataset"
+    ) -> Prediction:
+        """The answer for one photograph.
+
+        Args:
+            image: a PIL image, or its features.
+            metadata: what is known; by default nothing.
+            prior: "dataset" (diagnoses as common as in the data set) or "uniform" (all equally common).
+
+        Raises:
+            UserError: an unknown prior.
+        """
+        if prior not in ("dataset", "uniform"):
+            raise UserError(f"Prior {prior!r} is not known; choose dataset or uniform.")
+        features = image if isinstance(image, Features) else self.features(image)
+        metadata = metadata or Metadata()
+        prevalence = UNIFORM if prior == "uniform" else None
+        row = self.probabilities(features, [metadata], prevalence=prevalence)[0]
+        return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata)
+
+    def diagnosis_set(self, prediction: Prediction) -> tuple[str, ...]:
+        """The conformal set of an answer, most probable diagnosis first: the codes among which the true one is, for a
+        share `config.conformal.coverage` of the photographs like those of the data set.
+
+        Args:
+            prediction: of `predict`, at the data set's prevalence.
+        """
+        row = np.array([[prediction.probabilities[code] for code in CODES]])
+        _, known = self.config.encoder.encode([prediction.metadata])
+        members = self.config.conformal.sets(row, effective(SUBSETS[EVERYTHING], known))[0]
+        return tuple(CODES[k] for k in np.argsort(-row[0]) if members[k])
+
+    def is_unfamiliar(self, features: Features) -> bool:
+        """Whether the picture is unlike the photographs that the model was trained on."""
+        return self.checkpoint.familiarity.is_unfamiliar(one_an_image(features.embedding[None])[0])
+
+    def activation_maps(
+        self,
+        features: Features,
+        metadata: Metadata | None = None,
+        method: str = "Grad-CAM",
+        codes: Sequence[str] = CODES,
+    ) -> np.ndarray:
+        """Class activation maps on one scale.
+
+        Args:
+            features: of the photograph.
+            metadata: what is known; by default nothing.
+            method: one of `map_methods`.
+            codes: K diagnoses.
+
+        Returns:
+            float32 (K, h, w) in [0, 1]; the largest value of all K maps is 1 (or all are 0).
+
+        Raises:
+            UserError: an unknown method, or one that this backbone has not.
+        """
+        if method not in self.map_methods:
+            raise UserError(f"Heat map {shown(method)} is not known; choose {' or '.join(self.map_methods)}.")
+        request, first = MapRequest(features, metadata or Metadata(), method, tuple(codes)), features.first_map
+        if first and request[1:] == (first.metadata, self.map_methods[0], (first.code,)):
+            return first.activation_map
+        if METHODS[method].earlier:
+            return self._runs.ask("maps", request)
+        return self.run_maps([request])[0]  # of the head alone: shorter than to wait for a turn
+
+    def run_maps(self, requests: Sequence[MapRequest]) -> list[np.ndarray]:
+        """One pass through what the methods need for several requests, of which each takes less time than alone.
+
+        Args:
+            requests: N, of known methods and diagnoses.
+
+        Returns:
+            N arrays as `activation_maps` gives them.
+        """
+        maps = {}
+        for method in {request.method for request in requests}:
+            ours = [request for request in requests if request.method == method]
+            rows = [(request, code) for request in ours for code in request.codes]
+            earlier = METHODS[method].earlier
+            stage_maps = [r.features.earlier_map if earlier else r.features.feature_map for r, _ in rows]
+            metadata, _ = self.config.encoder.encode([r.metadata for r, _ in rows])
+            unscaled = iter(unscaled_maps(self.model, stage_maps, metadata, method, [code for _, code in rows]))
+            for request in ours:
+                maps[id(request)] = on_one_scale(np.stack([next(unscaled) for _ in request.codes]))
+        return [maps[id(request)] for request in requests]
+
+    def enlarge(self, activation_map: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
+        """A map of `activation_maps` laid where it belongs on the photograph."""
+        input_size = self.config.transform.size
+        covered = covered_share(self.model.backbone, method, input_size, activation_map.shape[0])
+        return enlarge(activation_map, size, covered)
+
+    def heat_map(
+        self,
+        features: Features,
+        prediction: Prediction,
+        code: str,
+        size: tuple[int, int] | None = None,
+        method: str | None = None,
+    ) -> np.ndarray:
+        """Where in a photograph the evidence for a diagnosis is, on one scale with the most probable diagnosis.
+
+        Only these two maps are computed: each costs a part of a pass where the method reads the earlier stage.
+
+        Args:
+            features: of the photograph.
+            prediction: the answer to explain.
+            code: the diagnosis.
+            size: of the map, width and height in pixels; by default the photograph's.
+            method: one of `map_methods`; by default the best.
+
+        Returns:
+            float32 (height, width) in [0, 1].
+
+        Raises:
+            UserError: an unknown diagnosis or method.
+        """
+        check_code(code)
+        method = method or self.map_methods[0]
+        codes = list(dict.fromkeys((code, prediction.diagnosis)))
+        activation_map = self.activation_maps(features, prediction.metadata, method, codes)[0]
+        return self.enlarge(activation_map, size or features.size, method)
+
+    def grad_cam(
+        self, image: Image.Image | Features, metadata: Metadata | None = None, target: str | None = None
+    ) -> np.ndarray:
+        """Grad-CAM of one diagnosis at the photograph's own size, on a scale common to all seven.
+
+        Args:
+            image: a PIL image, or its features.
+            metadata: what is known; by default nothing.
+            target: a diagnosis code; by default the most probable one.
+
+        Returns:
+            float32 (H, W) in [0, 1].
+
+        Raises:
+            UserError: an unknown target.
+        """
+        features = image if isinstance(image, Features) else self.features(image)
+        target = target or self.predict(features, metadata).diagnosis
+        check_code(target)
+        return self.enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size, "Grad-CAM")
+
+
+def on_one_scale(maps: np.ndarray) -> np.ndarray:
+    """Maps, float (K, h, w), as float32 whose largest value is 1, or all of which are 0."""
+    return (maps / (maps.max() or 1)).astype(np.float32)
+
+
+def load_predictor(source: str | Path = "weights") -> Predictor:
+    """Loads a checkpoint: a folder, or "user/name" or "user/name@revision" on the Hugging Face Hub.
+
+    Raises:
+        UserError: it is missing, damaged or inconsistent.
+    """
+    return Predictor(load_checkpoint(source))
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What is kept of a photograph between clicks.
+
+    Attributes:
+        key: SHA-256 of the file.
+        features: of the backbone.
+        jpeg: the photograph for the screen, at most DISPLAY_SIZE pixels on its longer side.
+    """
+
+    key: bytes
+    features: Features
+    jpeg: bytes
+
+
+class PhotographStore:
+    """The photographs in use, by content, the least recently used dropped first.
+
+    The key is a hash of the file, so nothing of one visitor can be shown to another who does not have the same file.
+
+    Args:
+        predictor: runs the backbone once for each new photograph.
+        capacity: photographs kept.
+        kept: seconds that a photograph is kept; then it is read anew.
+    """
+
+    def __init__(self, predictor: Predictor, capacity: int = 128, kept: float = 40 * 60):
+        self.predictor, self.capacity, self.kept = predictor, capacity, kept
+        self._photographs: OrderedDict[bytes, Photograph] = OrderedDict()
+        self._read_at: dict[bytes, float] = {}
+        self._pending: dict[bytes, Future[Photograph]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: str | Path, metadata: Metadata | None = None) -> Photograph:
+        """The photograph in a file, from the store or through the backbone.
+
+        Args:
+            path: of the file.
+            metadata: see `Predictor.features`.
+
+        Raises:
+            UserError: the file cannot be read as a photograph.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            raise UserError("The photograph is no longer on the server; please upload it again.") from None
+        key = hashlib.sha256(content).digest()
+        with self._lock:
+            for old in [k for k, read_at in self._read_at.items() if time.monotonic() - read_at > self.kept]:
+                del self._photographs[old], self._read_at[old]
+            if key in self._photographs:
+                self._photographs.move_to_end(key)
+                return self._photographs[key]
+            pending = self._pending.get(key)
+            if pending is None:
+                ours = self._pending[key] = Future()
+        if pending is not None:  # a class opens the same photograph at once: one of them runs the backbone
+            return pending.result()
+        try:
+            photograph = self._read(key, content, metadata)
+        except BaseException as error:
+            ours.set_exception(error)
+            raise
+        else:
+            with self._lock:
+                self._photographs[key], self._read_at[key] = photograph, time.monotonic()
+                while len(self._photographs) > self.capacity:
+                    del self._read_at[self._photographs.popitem(last=False)[0]]
+            ours.set_result(photograph)
+            return photograph
+        finally:
+            with self._lock:
+                del self._pending[key]
+
+    def _read(self, key: bytes, content: bytes, metadata: Metadata | None) -> Photograph:
+        image = read_image(content, "The file")
+        shown = io.BytesIO()
+        shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
+        return Photograph(key, self.predictor.features(image, metadata), shown.getvalue())

@@ -1,0 +1,1 @@
+"""Metrics with intervals by lesion, and differences between models."""

@@ -1,0 +1,93 @@
+"""Is this a dermoscopic photograph at all? A classifier of seven diagnoses gives every picture one of the seven.
+
+The score is the squared Mahalanobis distance of the image embedding to the training embeddings along their 256
+strongest principal components (Mahalanobis distance for this purpose: Lee et al., "A simple unified framework for
+detecting out-of-distribution samples and adversarial attacks", 2018). A fine-tuned backbone puts nearly all variance
+into a few directions; what is strange shows in the others, where a photograph of a lesion hardly varies, so the
+covariance is not shrunk: scikit-learn's Ledoit-Wolf estimate caught 86 % of the far tuning pictures, this 97 %. On the
+same pictures of `lesion.report.out_of_distribution_images`, always at 2 % false alarms on validation, the distance off
+the 256 strongest components (Wang et al., "ViM", 2022) caught 93 %, the nearest of all training embeddings (Sun et al.,
+2022) 80 %, the relative Mahalanobis distance (Ren et al., 2021) 43 %.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+COMPONENTS = 256
+SMALLEST_VARIANCE = 1e-9
+"""Of a component beside the strongest; below it, there is only rounding: LayerNorm takes one direction away."""
+FALSE_ALARM_RATE = 0.02
+"""On validation; with 1,000 photographs there, one above 3 % on others is unlikely."""
+METHOD = (
+    f"the distance of the picture's features from those of the training photographs (Mahalanobis, along their "
+    f"{COMPONENTS} strongest principal components)"
+)
+
+
+@dataclass(frozen=True)
+class FamiliarityCheck:
+    """Tells embeddings like those of the training part from others.
+
+    Attributes:
+        mean: of the training embeddings, float32 (D,).
+        whitening: the components, each divided by its standard deviation, float32 (K, D).
+        threshold: a larger score is unfamiliar.
+        false_alarm_rate: the share of the validation part above the threshold, at most.
+    """
+
+    mean: np.ndarray
+    whitening: np.ndarray
+    threshold: float
+    false_alarm_rate: float
+
+    def score(self, embeddings: np.ndarray) -> np.ndarray:
+        """How far from the training embeddings: float (N, D), by the pass that predicts, to float32 (N,); about K for
+        a photograph like them."""
+        return np.square((embeddings - self.mean) @ self.whitening.T).sum(1)
+
+    def is_unfamiliar(self, embedding: np.ndarray) -> bool:
+        """Whether one picture's embedding, float (D,), is unlike a dermoscopic photograph's."""
+        return bool(self.score(embedding[None])[0] > self.threshold)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All there is to store, by name; see `from_arrays`."""
+        limits = np.array([self.threshold, self.false_alarm_rate], np.float64)
+        return {"mean": self.mean, "whitening": self.whitening, "limits": limits}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "FamiliarityCheck":
+        """The check that `arrays` were taken of.
+
+        Raises:
+            KeyError: an array is missing.
+            ValueError: shapes that do not fit, or values that cannot be.
+        """
+        mean, whitening, limits = (arrays[name] for name in ("mean", "whitening", "limits"))
+        if mean.ndim != 1 or whitening.ndim != 2 or whitening.shape[1:] != mean.shape or limits.shape != (2,):
+            raise ValueError(f"the shapes {mean.shape}, {whitening.shape} and {limits.shape} do not fit each other")
+        if not all(np.isfinite(x).all() for x in (mean, whitening, limits)) or limits[0] <= 0 or not 0 < limits[1] < 1:
+            raise ValueError("there are values that are not finite, or limits that cannot be")
+        return cls(mean, whitening, float(limits[0]), float(limits[1]))
+
+
+def fit_familiarity(
+    training: np.ndarray, validation: np.ndarray, false_alarm_rate: float = FALSE_ALARM_RATE
+) -> FamiliarityCheck:
+    """Components from the training part, the threshold from the validation part.
+
+    Args:
+        training: float (N, D), pooled image embeddings.
+        validation: float (M, D).
+        false_alarm_rate: the share of the validation part that may be called unfamiliar.
+    """
+    mean = training.mean(0, dtype=np.float64)
+    variances, components = np.linalg.eigh(np.cov(training, rowvar=False, dtype=np.float64))  # in ascending order
+    variances, components = variances[::-1][:COMPONENTS], components.T[::-1][:COMPONENTS]
+    real = variances > SMALLEST_VARIANCE * variances[0]
+    whitening = components[real] / np.sqrt(variances[real])[:, None]
+    whitening = np.ascontiguousarray(whitening, np.float32)  # safetensors stores rows in this order
+    check = FamiliarityCheck(mean.astype(np.float32), whitening, np.inf, false_alarm_rate)
+    # One of the scores themselves, so that no more than the given share lies above it.
+    threshold = np.quantile(check.score(validation), 1 - false_alarm_rate, method="higher")
+    return FamiliarityCheck(check.mean, check.whitening, float(threshold), false_alarm_rate)

@@ -1,0 +1,1 @@
+"""What is measured on the test part, and how it is written down."""

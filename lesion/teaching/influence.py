@@ -1,0 +1,317 @@
+"""What age, sex and body site do to the answer for one photograph: exactly, since every subset of the inputs is an
+input that the model was trained on, and at once, since only the small head is asked.
+
+    influence = Influence(predictor, predictor.features(image), Metadata(age=75, site="face"))
+    influence.shapley("akiec").contributions    # {"image": 0.21, "age": 0.04, "sex": 0.0, "site": 0.22}
+
+- Shapley values: Shapley, "A value for n-person games" (1953); over trained subsets of the inputs: Covert, Lundberg and
+  Lee, "Explaining by Removing" (2021). Four inputs have sixteen subsets, so nothing is sampled.
+- Age curve: individual conditional expectation, Goldstein et al., "Peeking Inside the Black Box" (2015).
+- Smallest change: a minimal targeted counterfactual over a finite grid, as in LIT (Tenney et al., 2020), found by
+  looking at every cell.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from lesion.data.diagnoses import BY_CODE, CODES, check_code
+from lesion.data.metadata import AGES, ALL_AGES, ALL_SEXES, ALL_SITES, FIELDS, INPUTS, UNKNOWN, Metadata
+from lesion.errors import UserError, parse_number, shown
+from lesion.inference.activation_maps import percent
+from lesion.inference.predictor import Features, Predictor
+from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS, UNIFORM, reweight
+
+PREVALENCES = ("dataset", "uniform", "own")
+SCALES = ("probability", "log-odds")
+
+
+def parse_prevalence(choice: object, melanoma_share: object, training: np.ndarray) -> np.ndarray | None:
+    """How common the diagnoses are, from what a person chose.
+
+    Args:
+        choice: one of PREVALENCES; "own" sets melanoma's share and leaves the others in the data set's proportions.
+        melanoma_share: for "own", the percentage of melanomas among the lesions photographed, 0.01 to 99.
+        training: frequencies of the classes in the training part, float (7,).
+
+    Returns:
+        float64 (7,) summing to 1; None for the data set's own.
+
+    Raises:
+        UserError: a value is not accepted.
+    """
+    if choice not in PREVALENCES:
+        raise UserError(f"Prevalence {shown(choice)} is not known; choose {', '.join(PREVALENCES)}.")
+    if choice != "own":
+        return UNIFORM if choice == "uniform" else None
+    share = parse_number("Share of melanomas", melanoma_share, 0.01, 99, "%") / 100
+    melanoma = CODES.index("mel")
+    prevalence = training * (1 - share) / (1 - training[melanoma])
+    prevalence[melanoma] = share
+    return prevalence
+
+
+@dataclass(frozen=True)
+class Shapley:
+    """One diagnosis's answer as a sum.
+
+    Attributes:
+        start: with nothing known.
+        contributions: of each of INPUTS, by name.
+        end: with everything known; `start` plus the contributions.
+    """
+
+    start: float
+    contributions: dict[str, float]
+    end: float
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Two neighbouring ages of the age curve, years, between which the top diagnosis changes, and its codes."""
+
+    younger: float
+    older: float
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class SmallestChange:
+    """The nearest record with another top diagnosis.
+
+    Attributes:
+        metadata: that record.
+        changed: names of the fields that differ.
+        years: the difference in age; None where the age stays, or is unknown on one side.
+        diagnosis: the new top diagnosis, a code.
+        probability: of it.
+    """
+
+    metadata: Metadata
+    changed: tuple[str, ...]
+    years: float | None
+    diagnosis: str
+    probability: float
+
+
+class Influence:
+    """Every view of what the metadata did, for one photograph and one record.
+
+    Args:
+        predictor: of `load_predictor`.
+        features: of the photograph.
+        metadata: the record.
+        prevalence: how common each diagnosis is, float (7,); by default as in the data set. Every view uses it.
+    """
+
+    def __init__(
+        self, predictor: Predictor, features: Features, metadata: Metadata, prevalence: np.ndarray | None = None
+    ):
+        self.predictor, self.features, self.metadata, self.prevalence = predictor, features, metadata, prevalence
+
+    @cached_property
+    def subsets(self) -> np.ndarray:
+        """Probabilities from each subset of the inputs, float64 (16, 7), in the order of SUBSETS."""
+        return self.predictor.probabilities(self.features, [self.metadata] * len(SUBSETS), SUBSETS, self.prevalence)
+
+    @property
+    def three_answers(self) -> dict[str, dict[str, float]]:
+        """Probabilities by code from the image alone, the metadata alone, and both."""
+        rows = {"image alone": IMAGE_ALONE, "metadata alone": METADATA_ALONE, "both": EVERYTHING}
+        return {name: dict(zip(CODES, self.subsets[row].tolist(), strict=True)) for name, row in rows.items()}
+
+    def shapley(self, code: str, scale: str = "probability") -> Shapley:
+        """Exact Shapley values of image, age, sex and site.
+
+        The contribution of an input is what adding it changes, averaged over all orders in which the four may become
+        known. A field of which nothing is known contributes 0.
+
+        Args:
+            code: of the diagnosis.
+            scale: "probability", or "log-odds" (natural logarithm of p / (1 − p)).
+
+        Raises:
+            UserError: an unknown diagnosis or scale.
+        """
+        check_code(code)
+        if scale not in SCALES:
+            raise UserError(f"Scale {shown(scale)} is not known; choose {' or '.join(SCALES)}.")
+        index = CODES.index(code)
+        values = self.subsets[:, index]
+        if scale == "log-odds":
+            values = np.log(values / np.delete(self.subsets, index, axis=1).sum(1))
+        contributions = {}
+        for player, name in enumerate(INPUTS):
+            without = np.flatnonzero(~SUBSETS[:, player])
+            sizes = SUBSETS[without].sum(1)
+            weights = np.array([math.factorial(s) * math.factorial(3 - s) / math.factorial(4) for s in sizes])
+            contributions[name] = float(weights @ (values[without | 1 << player] - values[without]))
+        return Shapley(float(values[NOTHING]), contributions, float(values[EVERYTHING]))
+
+    @cached_property
+    def ages(self) -> tuple[float | None, ...]:
+        """The ages of the sweep: unknown, HAM10000's, and the record's own where it is another."""
+        if self.metadata.age in ALL_AGES:
+            return ALL_AGES
+        return (None, *sorted((*AGES, self.metadata.age)))
+
+    @cached_property
+    def sweep(self) -> np.ndarray:
+        """Probabilities for every age, sex and site, float64 (len(ages), 3, 15, 7)."""
+        metadata, known = self.predictor.encoded_grid
+        answers = self.predictor.answers(self.features.embedding[None], metadata, known, prevalence=self.prevalence)
+        answers = answers.reshape(len(ALL_AGES), len(ALL_SEXES), len(ALL_SITES), len(CODES))
+        if self.ages is ALL_AGES:
+            return answers
+        records = [Metadata(self.metadata.age, sex, site) for sex, site in product(ALL_SEXES, ALL_SITES)]
+        own = self.predictor.probabilities(self.features, records, prevalence=self.prevalence)
+        return np.insert(answers, self.ages.index(self.metadata.age), own.reshape(answers.shape[1:]), axis=0)
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where in `sweep` the record is."""
+        record = self.metadata
+        return self.ages.index(record.age), ALL_SEXES.index(record.sex), ALL_SITES.index(record.site)
+
+    def at_prevalences(self, prevalences: Mapping[str, np.ndarray | None], code: str) -> dict[str, float]:
+        """The probability of a diagnosis from everything, were the diagnoses as common as that.
+
+        Args:
+            prevalences: float (7,), or None for the data set's own, under any names.
+            code: of the diagnosis.
+
+        Raises:
+            UserError: an unknown diagnosis.
+        """
+        check_code(code)
+        training = self.predictor.config.calibration.prevalence
+        own, index = training if self.prevalence is None else self.prevalence, CODES.index(code)
+        return {
+            name: float(reweight(self.subsets[EVERYTHING], own, training if p is None else p)[index])
+            for name, p in prevalences.items()
+        }
+
+    @property
+    def age_curve(self) -> np.ndarray:
+        """Probabilities against age with sex and site as they are, float64 (len(ages) - 1, 7), for ages[1:]."""
+        _, sex, site = self.place
+        return self.sweep[1:, sex, site]
+
+    @property
+    def switches(self) -> list[Switch]:
+        """Where along the age curve the top diagnosis changes."""
+        top, ages = self.age_curve.argmax(1), self.ages[1:]
+        return [
+            Switch(ages[i], ages[i + 1], CODES[top[i]], CODES[top[i + 1]])
+            for i in range(len(top) - 1)
+            if top[i] != top[i + 1]
+        ]
+
+    def by_site_and_sex(self, code: str) -> pd.DataFrame:
+        """Probability of a diagnosis at the record's age: 15 rows by site, 3 columns by sex, "unknown" among both.
+
+        Raises:
+            UserError: an unknown diagnosis.
+        """
+        check_code(code)
+        values = self.sweep[self.place[0], :, :, CODES.index(code)].T
+        names = [[value or UNKNOWN for value in values] for values in (ALL_SITES, ALL_SEXES)]
+        return pd.DataFrame(values, pd.Index(names[0], name="site"), pd.Index(names[1], name="sex"))
+
+    def by_site(self, code: str) -> dict[str | None, float]:
+        """Probability of a diagnosis with the lesion at each site, age and sex as they are.
+
+        Raises:
+            UserError: an unknown diagnosis.
+        """
+        check_code(code)
+        age, sex, _ = self.place
+        return dict(zip(ALL_SITES, self.sweep[age, sex, :, CODES.index(code)].tolist(), strict=True))
+
+    @property
+    def smallest_change(self) -> SmallestChange | None:
+        """The record with another top diagnosis that is nearest to this one, or None where there is none.
+
+        Nearest: fewest fields changed, then fewest years (an age forgotten or learnt counts as more than any), then
+        the most probable new diagnosis.
+        """
+        place, top = self.place, self.sweep.argmax(-1)
+        cells = np.argwhere(top != top[place])
+        if len(cells) == 0:
+            return None
+        differs = cells != place
+        years = np.array([0.0 if a == self.metadata.age else self._years(a) for a in self.ages])[cells[:, 0]]
+        probability = self.sweep[tuple(cells.T)].max(1)
+        nearest = np.lexsort((-probability, years, differs.sum(1)))[0]
+        age, sex, site = cells[nearest]
+        return SmallestChange(
+            Metadata(self.ages[age], ALL_SEXES[sex], ALL_SITES[site]),
+            tuple(field for field, d in zip(FIELDS, differs[nearest], strict=True) if d),
+            float(years[nearest]) if 0 < years[nearest] < math.inf else None,
+            CODES[top[age, sex, site]],
+            float(probability[nearest]),
+        )
+
+    def _years(self, age: float | None) -> float:
+        known = age is not None and self.metadata.age is not None
+        return abs(age - self.metadata.age) if known else math.inf
+
+    def sweep_table(self) -> pd.DataFrame:
+        """The sweep as a table: columns age, sex, site ("unknown" where absent) and the seven codes."""
+        fields = product(self.ages, ALL_SEXES, ALL_SITES)
+        table = pd.DataFrame([[UNKNOWN if v is None else v for v in row] for row in fields], columns=list(FIELDS))
+        return table.join(pd.DataFrame(self.sweep.reshape(-1, len(CODES)), columns=list(CODES)))
+
+
+def smallest_change_in_words(change: SmallestChange | None, metadata: Metadata) -> str:
+    """The smallest change that flips the answer: "With the age 60 instead of 75 the answer would be Melanoma (41 %)."
+
+    Args:
+        change: of `Influence.smallest_change`.
+        metadata: the record it departs from.
+    """
+    if change is None:
+        return "No other age, sex or site changes the most probable diagnosis."
+    parts = []
+    for field in change.changed:
+        new, old = (value_in_words(getattr(record, field)) for record in (change.metadata, metadata))
+        parts.append(f"the {field} {'given as ' if field == 'sex' else ''}{new} instead of {old}")
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    name = BY_CODE[change.diagnosis].name
+    return f"With {listed} the answer would be {name} ({percent(change.probability)})."
+
+
+def value_in_words(value: float | str | None) -> str:
+    """A field's value in words: "unknown", "75", "face"."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def prevalence_in_words(prevalence: np.ndarray | None) -> str:
+    """How common the answers take the diagnoses to be.
+
+    Args:
+        prevalence: as `parse_prevalence` gives it, float (7,) or None.
+    """
+    if prevalence is None:
+        return "Diagnoses as common as in the data set."
+    if np.allclose(prevalence, UNIFORM):
+        return "All seven diagnoses equally common."
+    share = prevalence[CODES.index("mel")]
+    return f"Melanoma {100 * share:.3g} %, the other diagnoses in the data set's proportions."
+
+
+def switches_in_words(switches: Iterable[Switch]) -> list[str]:
+    """A sentence for each switch of the most probable diagnosis along the age curve."""
+    return [
+        f"Between the ages of {s.younger:g} and {s.older:g} the answer changes from {BY_CODE[s.before].name} to "
+        f"{BY_CODE[s.after].name}."
+        for s in switches
+    ]

@@ -1,0 +1,128 @@
+"""The tab "Answer": seven probabilities and a heat map."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+from lesion.data.diagnoses import BY_CODE
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
+from lesion.errors import UserError
+from lesion.inference.activation_maps import change_in_words, heat_layer, overlay
+from lesion.inference.predictor import Photograph, PhotographStore, Prediction
+from lesion.model.conformal import set_in_words
+from lesion.ui.api import endpoint
+from lesion.ui.html import views
+from lesion.ui.inputs import MOST_PROBABLE, Inputs, explained
+from lesion.ui.tabs.report import belongs, read_report
+
+HEAT_SIZE = 300
+"""Longer side of the heat layer, pixels; the browser enlarges it."""
+NEEDS_IMAGE = "Give a photograph first: a JPEG or PNG file."
+
+
+def measured_maps(folder: Path) -> str:
+    """How good the heat maps are, from the checkpoint's report; nothing where it does not say."""
+    try:
+        report = read_report(folder)
+        return views.map_quality(report["explanations"]) if report and belongs(report, folder) else ""
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):  # the tab "Model report" says what is wrong
+        return ""
+
+
+def build(
+    inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None]
+) -> tuple[list, gr.Dropdown, Callable]:
+    """Builds the tab inside the current gr.Tab.
+
+    Args:
+        inputs: the left column.
+        store: photographs and the predictor.
+        truth_of: key of a photograph to its confirmed diagnosis, a code, where it is one of the held-out images.
+
+    Returns:
+        The components to fill; the control of the heat map's method; and what fills them: (photograph, record,
+        diagnosis to explain, method) to their values.
+    """
+    predictor = store.predictor
+
+    def changed(photograph: Photograph, prediction: Prediction) -> str:
+        """What the metadata changed, in words."""
+        alone = predictor.predict(photograph.features).probabilities
+        return change_in_words(alone, prediction.probabilities, prediction.metadata)
+
+    def show(photograph: Photograph, metadata: Metadata, target: str, method: str) -> tuple[str, str, str]:
+        prediction = predictor.predict(photograph.features, metadata)
+        code = explained(target, prediction.probabilities)
+        width, height = photograph.features.size
+        scale = HEAT_SIZE / max(width, height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        heat = predictor.heat_map(photograph.features, prediction, code, size, method)
+        return (
+            views.answer(
+                prediction.probabilities,
+                predictor.diagnosis_set(prediction),
+                predictor.config.conformal.coverage,
+                predictor.is_unfamiliar(photograph.features),
+                truth_of(photograph.key),
+            ),
+            views.change(changed(photograph, prediction)),
+            views.heat(photograph.jpeg, heat_layer(heat), code, float(heat.max()), method),
+        )
+
+    def predict(
+        image: str | None, age: str, sex: str, site: str, diagnosis: str
+    ) -> tuple[dict[str, float], Image.Image, str]:
+        if image is None:
+            raise UserError(NEEDS_IMAGE)
+        metadata = Metadata(age, sex, site)
+        photograph = store.get(image, metadata)
+        prediction = predictor.predict(photograph.features, metadata)
+        code = explained(diagnosis, prediction.probabilities)
+        heat = predictor.heat_map(photograph.features, prediction, code)
+        name, what_changed = BY_CODE[prediction.diagnosis].name, changed(photograph, prediction)
+        if predictor.is_unfamiliar(photograph.features):
+            summary = f"{views.UNFAMILIAR} {name}. {what_changed}"
+        else:
+            members = set_in_words(predictor.diagnosis_set(prediction))
+            promise = views.set_promise(predictor.config.conformal.coverage)
+            summary = f"{name}. {members}? {promise} {what_changed}"
+        return prediction.probabilities, overlay(read_image(image), heat), summary
+
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=300):
+            bars = gr.HTML(views.placeholder(views.WELCOME), elem_id="answer")
+            change = gr.HTML(elem_id="change")
+        with gr.Column(scale=1, min_width=300):
+            heat = gr.HTML(views.placeholder(views.NO_HEAT), elem_id="heat")
+            with gr.Row():
+                opacity = gr.Slider(
+                    0, 100, 60, step=5, label="Opacity (%)", elem_id="opacity", scale=2, min_width=130, buttons=[]
+                )
+                method = gr.Dropdown(
+                    list(predictor.map_methods), label="Heat map made by", elem_id="method", scale=3, min_width=190
+                )
+            gr.HTML(measured_maps(predictor.checkpoint.folder), elem_id="map-quality")
+    opacity.input(
+        None, opacity, None, js="v => document.documentElement.style.setProperty('--heat-opacity', v / 100)",
+        api_visibility="private",
+    )  # fmt: skip
+    endpoint(
+        "predict",
+        predict,
+        inputs.all,
+        [
+            gr.JSON(label="Probabilities by diagnosis code", visible=False),
+            gr.Image(label="Overlay", format="jpeg", visible=False),
+            gr.Textbox(label="Summary", visible=False),
+        ],
+        "The answer for one photograph. Give an image file, the age in years as a string of the list ('55'), the sex "
+        "and the body site ('unknown' where not known), and the code of the diagnosis to explain, or "
+        f"'{MOST_PROBABLE}'. Gives the seven probabilities by diagnosis code (at the data set's prevalence, summing to "
+        "1), the heat map laid over the photograph at its own size, and a summary: the most probable diagnosis, the "
+        "set that is meant to hold the true one nine times in ten, and what the metadata changed; a warning in place "
+        "of the set where the picture is unlike a dermoscopic photograph.",
+    )
+    return [bars, change, heat], method, show
