@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from lesion import strangers
+from lesion.report import out_of_distribution_images as strangers
 from lesion.errors import UserError
 from lesion.metrics.metrics import bootstrap_weights
 from lesion.model.out_of_distribution import FamiliarityCheck, fit_familiarity
