@@ -41,7 +41,7 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
     from lesion.inference.predictor import Predictor
-    from lesion.model.checkpoint import load_checkpoint  # takes seconds: not before the arguments are known to be right
+    from lesion.model.checkpoint import load_checkpoint
 
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
         checkpoint = beside.submit(load_checkpoint, settings.checkpoint)

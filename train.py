@@ -11,7 +11,8 @@ from lesion.data.ham10000 import DEFAULT_SPLIT_SEED, read_table
 from lesion.errors import UserError
 from lesion.model.calibration import WEIGHTINGS
 from lesion.model.fusion import DEFAULT_BACKBONE
-from lesion.training.recipes import TrainingConfig, train
+from lesion.training.config import TrainingConfig
+from lesion.training.recipes import train
 
 
 def image_sizes(text: str) -> tuple[tuple[int, int | None], ...]:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 
 import joblib
+import timm
+import torch
 
 
 def available_cores() -> int:
@@ -57,3 +59,8 @@ def bfloat16_is_faster(rounds: int = 3) -> bool:
         exact = shortest(lambda: torch.nn.functional.linear(inputs, weight))
         inputs, weight = inputs.bfloat16(), weight.bfloat16()
         return shortest(lambda: torch.nn.functional.linear(inputs, weight)) < exact * 2 / 3
+
+
+def settings() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    return {"torch": torch.__version__, "timm": timm.__version__, "threads": str(torch.get_num_threads())}

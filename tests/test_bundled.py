@@ -11,12 +11,12 @@ from conftest import BUNDLED, ROOT
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
-from lesion.evaluate import BEGIN, END
 from lesion.inference.predictor import Predictor
 from lesion.model.calibration import EVERYTHING, NOTHING, SUBSETS
 from lesion.model.checkpoint import CONFIG, load_checkpoint
 from lesion.report.markdown import model_card, results_table
 from lesion.report.out_of_distribution_images import drawn, text
+from lesion.report.reading import BEGIN, END
 from lesion.ui.example_photographs import load_examples
 
 

@@ -11,17 +11,19 @@ from conftest import TINY
 from lesion import compare
 from lesion.data.ham10000 import read_table, split_table
 from lesion.model.checkpoint import load_checkpoint
+from lesion.report import systems
 
 TINY_SYSTEMS = (
-    compare.System("concat", "tiny and metadata", TINY, "concat"),
-    compare.System("image", "tiny, image only", TINY, "none"),
-    compare.System("metablock", "tiny and metadata, MetaBlock", TINY, "metablock"),
-    compare.System("by_image", "tiny and metadata", TINY, "concat", "image"),
+    systems.System("concat", "tiny and metadata", TINY, "concat"),
+    systems.System("image", "tiny, image only", TINY, "none"),
+    systems.System("metablock", "tiny and metadata, MetaBlock", TINY, "metablock"),
+    systems.System("by_image", "tiny and metadata", TINY, "concat", "image"),
 )
 
 
 def run_main(monkeypatch, *arguments) -> None:
-    monkeypatch.setattr(compare, "SYSTEMS", TINY_SYSTEMS)
+    for module in (compare, systems):
+        monkeypatch.setattr(module, "SYSTEMS", TINY_SYSTEMS)
     monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
     compare.main()
 
@@ -51,7 +53,7 @@ def test_every_system_is_scored_on_its_own_test_part(compared, ham10000):
         assert entry["interval"][0] <= entry["interval"][1]
     accuracy = image["metrics"]["dataset.accuracy"]
     assert accuracy["value"] == pytest.approx(np.mean(accuracy["seeds"])) and len(accuracy["seeds"]) == 2
-    answers, probabilities, _ = compare.test_answers(output / "image-seed1")
+    answers, probabilities, _ = systems.test_answers(output / "image-seed1")
     assert accuracy["seeds"][1] == pytest.approx(accuracy_score(answers.label, probabilities.argmax(1)))
 
 
@@ -81,8 +83,8 @@ def test_metablock_keeps_positions_and_serves_the_app(compared):
 
 def test_starts_are_named_by_architecture(tmp_path):
     _, budget = compare.parse_arguments(["--data", "d", "--init", str(tmp_path)])
-    config = compare.training_config(compare.SYSTEMS[3], budget, 2)
+    config = systems.training_config(systems.SYSTEMS[3], budget, 2)
     assert config.init == str(tmp_path / "densenet121.safetensors") and config.seed == 2
     assert config.layer_decay == 1 and config.learning_rate == 5e-4
     _, budget = compare.parse_arguments(["--data", "d"])
-    assert compare.training_config(compare.SYSTEMS[0], budget, 0).init == "imagenet" and budget.learning_rate == 1e-4
+    assert systems.training_config(systems.SYSTEMS[0], budget, 0).init == "imagenet" and budget.learning_rate == 1e-4

@@ -11,19 +11,13 @@ from sklearn.metrics import log_loss
 
 from lesion import evaluate
 from lesion.errors import UserError
-from lesion.evaluate import (
-    BEGIN,
-    END,
-    answer_test_part,
-    check_same_test_part,
-    compare_checkpoints,
-    thinned,
-    write_between_markers,
-)
 from lesion.inference.predictor import load_predictor
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE
+from lesion.report import build, reading
+from lesion.report.build import answer_test_part, check_same_test_part, compare_checkpoints, thinned
 from lesion.report.figures import FIGURES, figures_of
 from lesion.report.markdown import results_table
+from lesion.report.reading import BEGIN, END, write_between_markers
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +27,7 @@ def answers(checkpoint, ham10000):
 
 @pytest.fixture(scope="module")
 def report(answers):
-    return evaluate.evaluate(answers)
+    return build.evaluate(answers)
 
 
 def run_main(monkeypatch, *arguments) -> None:
@@ -66,8 +60,8 @@ def test_command_writes_report_card_readme_and_comparison(checkpoint, ham10000, 
 
 def test_answers_are_the_apps(answers):
     row = answers.table.iloc[3]
-    features = answers.predictor.features(evaluate.read_image(row.path))
-    records = evaluate.records_of(answers.table.iloc[[3]])
+    features = answers.predictor.features(build.read_image(row.path))
+    records = build.records_of(answers.table.iloc[[3]])
     expected = answers.predictor.probabilities(features, records)
     np.testing.assert_allclose(answers.probabilities[EVERYTHING][3], expected[0], atol=1e-6)
 
@@ -109,7 +103,7 @@ def test_learning_curves_are_the_histories(report, checkpoint):
 
 
 def test_without_a_history_there_are_no_learning_curves(report, tmp_path):
-    assert evaluate.learning_curves(tmp_path) == {}
+    assert build.learning_curves(tmp_path) == {}
     bare = {**report, "curves": {k: v for k, v in report["curves"].items() if k != "learning"}}
     assert figures_of(bare).keys() == FIGURES.keys() - {"curves.png"}
 
@@ -128,14 +122,14 @@ def test_checkpoints_with_other_test_images_are_refused(answers, monkeypatch):
     check_same_test_part(answers.predictor, answers.predictor)
     ids = list(answers.table.image_id)
     parts = iter([ids, [*ids[:-1], "ISIC_9"]])
-    monkeypatch.setattr(evaluate, "held_out_test", lambda predictor: next(parts))
+    monkeypatch.setattr(build, "held_out_test", lambda predictor: next(parts))
     with pytest.raises(UserError, match=f"{len(ids) - 1} of .* {len(ids)} are among its {len(ids)}"):
         check_same_test_part(answers.predictor, answers.predictor)
 
 
 def test_comparison_pairs_images_by_id(answers):
     order = np.arange(len(answers.table))[::-1]
-    turned = evaluate.Answers(
+    turned = build.Answers(
         answers.predictor,
         answers.table.iloc[order].reset_index(drop=True),
         answers.embeddings[order],
@@ -165,7 +159,7 @@ def test_sets_pictures_and_systems_are_told(report):
 
 
 def test_no_number_becomes_null():
-    assert evaluate.without_nan({"a": [1.0, float("nan")], "b": (float("nan"), "c")}) == {
+    assert build.without_nan({"a": [1.0, float("nan")], "b": (float("nan"), "c")}) == {
         "a": [1.0, None],
         "b": [None, "c"],
     }
@@ -173,7 +167,7 @@ def test_no_number_becomes_null():
 
 def test_systems_file_that_is_none(tmp_path):
     with pytest.raises(UserError, match=r"make it with `python -m lesion\.compare`"):
-        evaluate.read_systems(tmp_path / "systems.json")
+        reading.read_systems(tmp_path / "systems.json")
 
 
 def test_markers_are_needed(tmp_path):

@@ -19,13 +19,15 @@ import lesion.pretrain
 import lesion.refit
 from conftest import TINY
 from lesion.data.ham10000 import read_table
-from lesion.data.reading import ImageTransform
+from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError
-from lesion.model.checkpoint import load_checkpoint, prepare_folder, save_checkpoint, write_atomically, write_together
+from lesion.files import prepare_folder, write_atomically, write_together
+from lesion.model.checkpoint import load_checkpoint, save_checkpoint
 from lesion.model.fusion import FusionModel, create_backbone
-from lesion.pretrain import pretrain
+from lesion.training import pretraining
 from lesion.training.embeddings import embed_table
 from lesion.training.loop import LoopConfig
+from lesion.training.pretraining import pretrain
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def test_pretraining_and_refit_without_a_place_are_one_sentence(checkpoint, ham1
 def test_pretraining_that_dies_leaves_an_earlier_start(ham10000, tmp_path, monkeypatch):
     """It writes its output when it is done, not while it is still worse than what is there."""
 
-    def dies_in_the_second_epoch(*arguments, map_examples=lesion.pretrain.map_examples):
+    def dies_in_the_second_epoch(*arguments, map_examples=pretraining.map_examples):
         epochs.append(1)
         if len(epochs) == 2:
             raise KeyboardInterrupt
@@ -138,7 +140,7 @@ def test_pretraining_that_dies_leaves_an_earlier_start(ham10000, tmp_path, monke
 
     start, epochs = tmp_path / "start.safetensors", []
     start.write_text("earlier")
-    monkeypatch.setattr(lesion.pretrain, "map_examples", dies_in_the_second_epoch)
+    monkeypatch.setattr(pretraining, "map_examples", dies_in_the_second_epoch)
     config = LoopConfig(epochs=2, batch_size=64, workers=0)
     with pytest.raises(KeyboardInterrupt):
         pretrain([ham10000], TINY, start, 32, config, "no", resume=False)

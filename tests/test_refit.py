@@ -8,7 +8,7 @@ import pytest
 from conftest import make_ham10000
 from lesion.errors import UserError
 from lesion.model.checkpoint import load_checkpoint
-from lesion.refit import refit
+from lesion.training.recalibration import refit
 
 
 def test_refit_repeats_what_training_fitted(checkpoint, ham10000, tmp_path):

@@ -21,8 +21,8 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from timm.models.convnext import ConvNeXt
 from torch import nn
 
-from lesion.data.diagnoses import BY_CODE, CODES
-from lesion.data.metadata import INPUTS, Metadata
+from lesion.data.diagnoses import CODES
+from lesion.data.metadata import INPUTS
 from lesion.model.fusion import FusionHead, FusionModel
 
 COLOURMAP = "inferno"
@@ -222,30 +222,3 @@ def overlay(photograph: Image.Image, heat: np.ndarray, opacity: float = 0.6) -> 
     """
     mask = Image.fromarray(np.round(255 * opacity * heat).astype(np.uint8))
     return Image.composite(heat_layer(heat).convert("RGB"), photograph, mask)
-
-
-def percent(probability: float) -> str:
-    """A probability in words that fit a class: "47 %", "0.3 %", "less than 0.1 %"."""
-    if probability < 0.001:
-        return "less than 0.1 %"
-    return f"{probability:.0%}".replace("%", " %") if probability >= 0.01 else f"{probability:.1%}".replace("%", " %")
-
-
-def change_in_words(alone: dict[str, float], together: dict[str, float], metadata: Metadata) -> str:
-    """What knowing the metadata did to the answer of the image alone.
-
-    Args:
-        alone: probabilities by code, from the image alone.
-        together: from image and metadata.
-        metadata: the record.
-    """
-    if not metadata.known:
-        return "Nothing is known of age, sex or site: this is the answer from the photograph alone."
-    code = max(CODES, key=lambda c: abs(together[c] - alone[c]))
-    before, after = max(alone, key=alone.get), max(together, key=together.get)
-    change = f"{BY_CODE[code].name} {percent(alone[code])} → {percent(together[code])}"
-    if before == after:
-        verdict = f"the most probable diagnosis stays {BY_CODE[after].name}"
-    else:
-        verdict = f"the most probable diagnosis changed from {BY_CODE[before].name} to {BY_CODE[after].name}"
-    return f"Knowing {metadata.describe()}: {change}; {verdict}."

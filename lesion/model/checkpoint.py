@@ -4,27 +4,14 @@ config.json is written last and names the SHA-256 of the others, so a folder tha
 of a file, is refused. Nothing is ever unpickled.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
-import pandas as pd
 import torch
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
@@ -32,11 +19,14 @@ from safetensors.torch import save as save_tensors
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import OLDEST, SEXES, SITES, MetadataEncoder
-from lesion.data.reading import ImageTransform
+from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError, shown
+from lesion.files import prepare_folder, sha256, write_together
 from lesion.model.calibration import Calibration
 from lesion.model.conformal import ConformalSets
 from lesion.model.fusion import FUSIONS, FusionModel, create_backbone
+from lesion.model.held_out import HeldOut, read_held_out, serialise
+from lesion.model.hub import GET_ONE, resolve
 from lesion.model.out_of_distribution import FamiliarityCheck
 
 FORMAT = 2
@@ -44,11 +34,6 @@ MODEL, CONFIG, REPORT = "model.safetensors", "config.json", "report.json"
 HELD_OUT, FAMILIARITY = "held_out.safetensors", "familiarity.safetensors"
 FLOATS = ("F16", "BF16", "F32")
 """Types of weights, as safetensors names them."""
-UPLOADED = ("*.json", "*.safetensors", "*.png", "*.zip", "*.csv")
-"""What of a checkpoint folder belongs on the Hub, beside the model card."""
-HUB_ID = r"[\w.-]+/[\w.-]+"
-CHECKPOINT_HELP = "folder, or Hub id user/name or user/name@revision"
-GET_ONE = "Train one with `python train.py --data PATH_TO_HAM10000`, or restore weights/ from the repository."
 
 
 @dataclass(frozen=True)
@@ -80,19 +65,6 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """The validation and test images, as far as the classroom and the evaluation need them.
-
-    Attributes:
-        table: one row an image: image_id, lesion_id, label, dx_type, age, sex, site, test (bool).
-        embeddings: float32, of `FusionModel.pool`, N rows, by a backbone that never trained on them.
-    """
-
-    table: pd.DataFrame
-    embeddings: np.ndarray
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint in memory; the model is in evaluation mode, float32; `familiarity` tells other pictures apart."""
 
@@ -113,87 +85,12 @@ class Checkpoint:
         return held_out
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def not_writable(path: Path, error: OSError) -> UserError:
-    """The sentence on a file or folder that could not be written."""
-    return UserError(
-        f"{path} cannot be written ({error.strerror or error}); make room there or choose another place and run the "
-        "command again, a training with --resume: what was there before is unchanged."
-    )
-
-
-def prepare_folder(folder: Path) -> None:
-    """Makes a folder and tries to write into it, so that one that cannot be written is noticed before the long part.
-
-    Raises:
-        UserError: it cannot be made, or not written into.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-            file.write(b"0")  # an empty file can be made on a full disk
-    except OSError as error:
-        raise not_writable(folder, error) from None
-
-
-def write_together(writers: dict[Path, Callable[[Path], object]]) -> None:
-    """Writes files that belong together: all of them, or none and everything stays as it was.
-
-    Each is first written beside its place and brought to the disk, which is what fails where there is no room; then all
-    are renamed in the order given. Whoever is killed between two renames leaves the last file the old one.
-
-    Args:
-        writers: what writes each file, called with a temporary path.
-
-    Raises:
-        UserError: a file cannot be written.
-    """
-    partials = {path: path.with_name(path.name + ".partial") for path in writers}
-    try:
-        for path, write in writers.items():
-            write(partials[path])
-            with open(partials[path], "rb+") as file:
-                os.fsync(file.fileno())
-        for path, partial in partials.items():
-            os.replace(partial, path)
-    except OSError as error:
-        raise not_writable(path, error) from None
-    finally:
-        for partial in partials.values():
-            with contextlib.suppress(OSError):
-                partial.unlink()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """`write_together` for one file."""
-    write_together({path: write})
-
-
 def half(tensor: torch.Tensor) -> torch.Tensor:
     """float16 where that keeps every value finite, else the tensor as it is."""
     if not tensor.is_floating_point():
         return tensor.cpu().contiguous()
     small = tensor.detach().cpu().contiguous().half()
     return small if bool(small.isfinite().all()) else tensor.cpu().contiguous()
-
-
-def serialise(arrays: dict[str, np.ndarray], texts: dict[str, str]) -> bytes:
-    """A safetensors file with its texts in alphabetical order: the library's own order is another in every process."""
-    content = save_arrays(arrays, texts)
-    start = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:start])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the format aligns what follows
-    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def save_checkpoint(
@@ -255,39 +152,6 @@ def save_checkpoint(
         writers[name] = lambda path, content=content: path.write_bytes(content)
     write_together({folder / name: write for name, write in writers.items()})
     (folder / REPORT).unlink(missing_ok=True)
-
-
-def resolve(source: str | Path) -> Path:
-    """The local folder of a checkpoint.
-
-    Args:
-        source: a folder, or a repository on the Hugging Face Hub: "user/name", or "user/name@revision" for a branch,
-            tag or commit of it. It is downloaded once; where the Hub cannot be reached, what was downloaded before
-            serves.
-
-    Raises:
-        UserError: neither.
-    """
-    folder = Path(source)
-    with contextlib.suppress(OSError):  # a name too long for a folder
-        if folder.is_dir():
-            return folder
-    repository, _, revision = str(source).partition("@")
-    if not re.fullmatch(HUB_ID, repository):
-        raise UserError(f"There is no checkpoint folder {source}. {GET_ONE}")
-    try:
-        return Path(huggingface_hub.snapshot_download(repository, revision=revision or None, allow_patterns=UPLOADED))
-    except (HTTPError, HFValidationError, OSError) as error:  # HTTPError: also a connection that breaks off
-        reason = str(error).strip().split("\n")[0]
-        if isinstance(error, GatedRepoError):
-            reason = "access to it has to be asked for on its page"
-        elif isinstance(error, RepositoryNotFoundError):
-            reason = "there is no such repository, or it is private and `hf auth login` is needed"
-        elif isinstance(error, RevisionNotFoundError):
-            reason = f"it has no branch, tag or commit {revision}"
-        raise UserError(
-            f"{source} is no local folder and cannot be loaded from the Hugging Face Hub ({reason}). {GET_ONE}"
-        ) from None
 
 
 def load_config(folder: Path) -> CheckpointConfig:
@@ -433,44 +297,3 @@ def read_familiarity(folder: Path) -> FamiliarityCheck:
         return FamiliarityCheck.from_arrays(load_arrays(folder / FAMILIARITY))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / FAMILIARITY} cannot be read ({error}). {GET_ONE}") from None
-
-
-def read_held_out(path: Path) -> HeldOut:
-    """Reads held_out.safetensors.
-
-    Raises:
-        UserError: missing or damaged.
-    """
-    try:
-        with safe_open(path, "np") as file:
-            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            texts = {name: json.loads(value) for name, value in file.metadata().items()}
-        rows = len(arrays["embeddings"])
-        if not all(len(x) == rows for x in (*arrays.values(), *texts.values())):
-            raise ValueError("its columns are not of one length")
-        if not all(isinstance(column, list) and all(isinstance(x, str) for x in column) for column in texts.values()):
-            raise ValueError("its ids are not lists of texts")
-        table = pd.DataFrame(
-            {
-                "image_id": texts["image_id"],
-                "lesion_id": texts["lesion_id"],
-                "label": arrays["label"].astype(int),
-                "dx_type": texts["dx_type"],
-                "age": arrays["age"].astype(float),
-                "sex": pd.Series([SEXES[i] if i >= 0 else None for i in arrays["sex"]], dtype=object),
-                "site": pd.Series([SITES[i] if i >= 0 else None for i in arrays["site"]], dtype=object),
-                "test": arrays["test"].astype(bool),
-            }
-        )
-        embeddings = arrays["embeddings"].astype(np.float32)
-        if rows == 0 or table.image_id.duplicated().any():
-            raise ValueError("it has no images, or one of them twice")
-        if not table.label.between(0, len(CODES) - 1).all() or not table.age.dropna().between(0, OLDEST).all():
-            raise ValueError("it has labels or ages that cannot be")
-        if not np.isfinite(embeddings).all():
-            raise ValueError("it has embeddings that are not finite")
-        return HeldOut(table, embeddings)
-    except (
-        OSError, SafetensorError, KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError,
-    ) as error:  # fmt: skip
-        raise UserError(f"{path} cannot be read ({error}). {GET_ONE}") from None

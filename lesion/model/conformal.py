@@ -26,7 +26,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from lesion.data.diagnoses import BY_CODE, CODES
-from lesion.metrics.metrics import mean_with_interval
 from lesion.model.calibration import SUBSETS, effective, subset_index
 
 COVERAGE = 0.9
@@ -127,38 +126,3 @@ def set_in_words(codes: Sequence[str]) -> str:
     names = [BY_CODE[code].name for code in codes]
     first, *others = [names[0], *(name[0].lower() + name[1:] for name in names[1:])]
     return f"{', '.join([first, *others[:-1]])} or {others[-1]}" if others else first
-
-
-def coverage_report(
-    sets: np.ndarray, labels: np.ndarray, weights: np.ndarray, conformal: ConformalSets, subset: int
-) -> dict:
-    """How often the sets hold the true diagnosis, ready for JSON.
-
-    Args:
-        sets: bool (N, 7).
-        labels: int (N,).
-        weights: of `lesion.metrics.metrics.bootstrap_weights`, float (rounds, N).
-        conformal: gives the promise, and with
-        subset: an index into SUBSETS, which diagnoses have a threshold of their own.
-
-    Returns:
-        "promised"; "coverage", "mean set size" and "sets of one diagnosis", each {"value", "interval"}; "per class",
-        by code, with "images" and "pooled" too. A diagnosis without images has NaN.
-    """
-    sizes = sets.sum(1)
-
-    covered = sets[np.arange(len(labels)), labels].astype(float)
-    return {
-        "promised": conformal.coverage,
-        "coverage": mean_with_interval(covered, weights),
-        "mean set size": mean_with_interval(sizes.astype(float), weights),
-        "sets of one diagnosis": mean_with_interval((sizes == 1).astype(float), weights),
-        "per class": {
-            code: {
-                **mean_with_interval(covered[labels == k], weights[:, labels == k]),
-                "images": int((labels == k).sum()),
-                "pooled": bool(conformal.pooled[subset, k]),
-            }
-            for k, code in enumerate(CODES)
-        },
-    }

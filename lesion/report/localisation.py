@@ -28,7 +28,7 @@ from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.activation_maps import METHODS, OFFERED, formula_maps, gradients_of
 from lesion.inference.predictor import Predictor
-from lesion.metrics.metrics import bootstrap_weights, mean_with_interval
+from lesion.metrics.bootstrap import bootstrap_weights, mean_with_interval
 
 MASKS = "HAM10000_segmentations_lesion_tschandl"
 SAMPLE, STEPS = 100, 6

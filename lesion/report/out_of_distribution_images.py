@@ -17,7 +17,7 @@ from sklearn.datasets import load_sample_images
 
 from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.metrics.metrics import mean_with_interval
+from lesion.metrics.bootstrap import mean_with_interval
 from lesion.model.out_of_distribution import METHOD, FamiliarityCheck
 
 SOURCES = ("tuning", "report")
@@ -300,7 +300,7 @@ def novelty_report(
         check: fitted.
         embed: from a picture to its embedding, float (D,), as the app computes it.
         embeddings: float (N, D), of the test part.
-        weights: of `lesion.metrics.metrics.bootstrap_weights`, float (rounds, N).
+        weights: of `lesion.metrics.bootstrap.bootstrap_weights`, float (rounds, N).
         photographs: some of the test part's, to blur and to cover; see `lesion.report.out_of_distribution_images.near`.
 
     Returns:

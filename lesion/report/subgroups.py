@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lesion.data.metadata import SEXES, SITES, UNKNOWN
-from lesion.metrics.metrics import MELANOMA, confusion_metrics, decide, interval, weighted_confusions
+from lesion.metrics.bootstrap import confusion_metrics, interval, weighted_confusions
+from lesion.metrics.metrics import MELANOMA, decide
 
 AGE_BANDS = {
     "under 30": (0, 30),

@@ -20,17 +20,9 @@ from lesion.data.ham10000 import records_of
 from lesion.data.metadata import FIELD_OF_COLUMN, FIELDS, INPUTS, SEXES, SITES, UNKNOWN, parse_inputs
 from lesion.errors import UserError, shown
 from lesion.inference.predictor import Predictor
-from lesion.metrics.metrics import (
-    CLASSES,
-    RULES,
-    Difference,
-    bootstrap_weights,
-    compare_decisions,
-    confusion_metrics,
-    decide,
-    interval,
-    weighted_confusions,
-)
+from lesion.metrics.bootstrap import bootstrap_weights, confusion_metrics, interval, weighted_confusions
+from lesion.metrics.metrics import CLASSES, RULES, decide
+from lesion.metrics.scores import Difference, compare_decisions
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, SUBSETS, UNIFORM, reweight
 from lesion.report.subgroups import AGE_BANDS, FEW_LESIONS, age_band
 
@@ -104,7 +96,7 @@ class Comparison:
 
     Attributes:
         images, lesions: how many were looked at.
-        differences: chosen − full, by the names of `lesion.metrics.metrics.compare_decisions`.
+        differences: chosen − full, by the names of `lesion.metrics.scores.compare_decisions`.
         confusions: int (7, 7), rows true and columns decided, of "full" and "chosen".
         rescued: images that the full model gets right and the chosen one wrong; one row an image, one image a lesion,
             the clearest first: image_id, diagnosis, age, sex, site, full, full_probability, chosen,

@@ -21,15 +21,17 @@ from PIL import Image
 
 from lesion.data.diagnoses import BY_CODE, CODES, DIAGNOSES, check_code
 from lesion.data.metadata import FIELDS
-from lesion.data.reading import shrink
-from lesion.inference.activation_maps import change_in_words, enlarge, overlay, percent
+from lesion.data.transforms import shrink
+from lesion.inference.activation_maps import enlarge, overlay
 from lesion.teaching.influence import (
     Influence,
+    change_in_words,
     prevalence_in_words,
     smallest_change_in_words,
     switches_in_words,
     value_in_words,
 )
+from lesion.words import percent
 
 TITLE = "Skin lesion classifier: what the metadata did"
 NOTICE = (

@@ -23,9 +23,9 @@ import pandas as pd
 from lesion.data.diagnoses import BY_CODE, CODES, check_code
 from lesion.data.metadata import AGES, ALL_AGES, ALL_SEXES, ALL_SITES, FIELDS, INPUTS, UNKNOWN, Metadata
 from lesion.errors import UserError, parse_number, shown
-from lesion.inference.activation_maps import percent
 from lesion.inference.predictor import Features, Predictor
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS, UNIFORM, reweight
+from lesion.words import percent
 
 PREVALENCES = ("dataset", "uniform", "own")
 SCALES = ("probability", "log-odds")
@@ -315,3 +315,23 @@ def switches_in_words(switches: Iterable[Switch]) -> list[str]:
         f"{BY_CODE[s.after].name}."
         for s in switches
     ]
+
+
+def change_in_words(alone: dict[str, float], together: dict[str, float], metadata: Metadata) -> str:
+    """What knowing the metadata did to the answer of the image alone.
+
+    Args:
+        alone: probabilities by code, from the image alone.
+        together: from image and metadata.
+        metadata: the record.
+    """
+    if not metadata.known:
+        return "Nothing is known of age, sex or site: this is the answer from the photograph alone."
+    code = max(CODES, key=lambda c: abs(together[c] - alone[c]))
+    before, after = max(alone, key=alone.get), max(together, key=together.get)
+    change = f"{BY_CODE[code].name} {percent(alone[code])} → {percent(together[code])}"
+    if before == after:
+        verdict = f"the most probable diagnosis stays {BY_CODE[after].name}"
+    else:
+        verdict = f"the most probable diagnosis changed from {BY_CODE[before].name} to {BY_CODE[after].name}"
+    return f"Knowing {metadata.describe()}: {change}; {verdict}."

@@ -31,10 +31,12 @@ from lesion.data.diagnoses import DIAGNOSES
 from lesion.data.ham10000 import records_of
 from lesion.data.metadata import INPUTS, MetadataEncoder, parse_inputs
 from lesion.errors import UserError, parse_number, parse_whole, shown
-from lesion.metrics.metrics import CLASSES, Difference, bootstrap_weights, compare_decisions, confusion_metrics
+from lesion.metrics.bootstrap import bootstrap_weights, confusion_metrics
+from lesion.metrics.metrics import CLASSES
+from lesion.metrics.scores import Difference, compare_decisions
 from lesion.model.calibration import WEIGHTINGS, class_weights
-from lesion.model.checkpoint import HeldOut
 from lesion.model.fusion import ConcatenationHead, one_an_image
+from lesion.model.held_out import HeldOut
 
 FOLDS = 5
 BATCH_SIZE = 256

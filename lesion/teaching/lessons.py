@@ -14,15 +14,15 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from lesion.data.diagnoses import BY_CODE, CODES, DIAGNOSES
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import INPUTS, Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError, shown
-from lesion.inference.activation_maps import percent
-from lesion.metrics.metrics import interval
+from lesion.metrics.bootstrap import interval
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, SUBSETS
-from lesion.photographs import HeldOutPhotographs
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab, LabSettings
+from lesion.words import percent
 
 MELANOMA, NEVUS = CODES.index("mel"), CODES.index("nv")
 RARE = 0.001

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lesion.data.ham10000 import Ham10000
-from lesion.data.reading import ImageTransform
+from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError
-from lesion.model.checkpoint import write_atomically
+from lesion.files import write_atomically
 from lesion.model.fusion import FusionModel
 from lesion.training.loop import map_examples
 

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
 from lesion.errors import UserError
-from lesion.model.checkpoint import write_atomically
+from lesion.files import write_atomically
 
 SECONDS_BETWEEN_SAVES = 300
 

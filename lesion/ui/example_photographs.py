@@ -22,7 +22,7 @@ class Example:
 
     @property
     def key(self) -> bytes:
-        """SHA-256 of the file, as in `lesion.inference.predictor.Photograph`."""
+        """SHA-256 of the file, as in `lesion.inference.photograph_store.Photograph`."""
         return hashlib.sha256(self.path.read_bytes()).digest()
 
 

@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, urlencode
 import gradio as gr
 
 from lesion.data.diagnoses import CODES
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import AGES, SEXES, SITES, UNKNOWN
 from lesion.errors import shown
-from lesion.photographs import HeldOutPhotographs
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.inputs import MOST_PROBABLE, Inputs, now
 from lesion.ui.tabs.lessons import LessonsTab

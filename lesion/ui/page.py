@@ -6,10 +6,11 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from lesion.data.diagnoses import CODES
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
 from lesion.errors import UserError
-from lesion.inference.predictor import MOST_IN_A_PASS, PhotographStore, Predictor
-from lesion.photographs import HeldOutPhotographs
+from lesion.inference.photograph_store import PhotographStore
+from lesion.inference.predictor import MOST_IN_A_PASS, Predictor
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import Lessons

@@ -40,13 +40,13 @@ import torch
 
 from conftest import start_app
 from lesion.data.diagnoses import CODES
+from lesion.data.held_out_photographs import FILE as PHOTOGRAPHS
 from lesion.data.metadata import AGES, SEXES, SITES, Metadata
 from lesion.data.reading import read_image
 from lesion.hardware import available_cores
 from lesion.inference.activation_maps import OFFERED
 from lesion.inference.predictor import Predictor, load_predictor
 from lesion.model.checkpoint import CONFIG
-from lesion.photographs import FILE as PHOTOGRAPHS
 
 CONTROLS = ("dataset", 2, "probability", 20)  # prevalence, share of melanomas, scale, threshold
 LAB = (["image", "age", "sex", "site"], "balanced", 20, 0.001, 0)

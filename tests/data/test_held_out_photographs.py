@@ -12,9 +12,11 @@ from PIL import Image
 
 from conftest import ROOT
 from lesion.data.ham10000 import read_table
+from lesion.data.held_out_photographs import FILE, HeldOutPhotographs
 from lesion.errors import UserError
-from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, load_config, read_held_out
-from lesion.photographs import FILE, HeldOutPhotographs, pack, small_jpeg
+from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, load_config
+from lesion.model.held_out import read_held_out
+from lesion.model.photographs import pack, small_jpeg
 
 
 def copied(checkpoint: Path, folder: Path) -> Path:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from conftest import EXAMPLES
-from lesion.data.reading import ImageTransform, read_image, training_transform
+from lesion.data.reading import read_image
+from lesion.data.transforms import ImageTransform, training_transform
 from lesion.errors import UserError
 
 TRANSFORM = ImageTransform(64, 200, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -17,16 +17,16 @@ from lesion.errors import UserError
 from lesion.inference.activation_maps import (
     METHODS,
     OFFERED,
-    change_in_words,
     covered_share,
     enlarge,
     heat_layer,
     overlay,
-    percent,
     split_backbone,
     unscaled_maps,
 )
 from lesion.inference.predictor import Predictor, load_checkpoint
+from lesion.teaching.influence import change_in_words
+from lesion.words import percent
 
 RECORD = Metadata(70, "male", "face")
 

@@ -15,14 +15,8 @@ from lesion.data.diagnoses import CODES
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.hardware import bfloat16_is_faster
-from lesion.inference.predictor import (
-    MOST_IN_A_PASS,
-    MapRequest,
-    PassRequest,
-    PhotographStore,
-    Predictor,
-    load_checkpoint,
-)
+from lesion.inference.photograph_store import PhotographStore
+from lesion.inference.predictor import MOST_IN_A_PASS, MapRequest, PassRequest, Predictor, load_checkpoint
 
 RECORD = Metadata(70, "male", "face")
 
@@ -121,7 +115,7 @@ def test_the_first_heat_map_of_the_pass_is_as_one_asked_later(checkpoint, bfloat
 
 def test_photographs_are_forgotten_in_time(predictor, tmp_path, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("lesion.inference.predictor.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("lesion.inference.photograph_store.time", SimpleNamespace(monotonic=lambda: now))
     path = tmp_path / "photograph.png"
     photographs(1)[0].save(path)
     Image.new("RGB", (40, 30)).save(tmp_path / "other.png")

@@ -14,23 +14,19 @@ from sklearn.metrics import (
 )
 
 from lesion.data.diagnoses import CODES
+from lesion.metrics.bootstrap import bootstrap_weights, confusion_metrics, weighted_confusions
+from lesion.metrics.calibration_error import CalibrationError
 from lesion.metrics.metrics import (
     DEFINITIONS,
     MALIGNANT,
     RULES,
-    CalibrationError,
-    Scores,
-    bootstrap_weights,
-    compare_models,
-    confusion_metrics,
     decide,
     decision_metrics,
-    mcnemar,
     ranking_draws,
     rule_in_words,
     summarise,
-    weighted_confusions,
 )
+from lesion.metrics.scores import Scores, compare_models, mcnemar
 from lesion.report.subgroups import FEW_LESIONS, age_band, subgroups
 
 GENERATOR = np.random.default_rng(0)

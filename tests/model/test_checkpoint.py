@@ -15,10 +15,12 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from lesion.data.held_out_photographs import LARGEST, HeldOutPhotographs
 from lesion.errors import UserError
-from lesion.model.checkpoint import load_checkpoint, read_held_out, save_checkpoint, sha256
+from lesion.files import sha256
+from lesion.model.checkpoint import load_checkpoint, save_checkpoint
+from lesion.model.held_out import read_held_out
 from lesion.model.out_of_distribution import FamiliarityCheck
-from lesion.photographs import LARGEST, HeldOutPhotographs
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from lesion.data.diagnoses import CODES
-from lesion.metrics.metrics import bootstrap_weights
+from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS
-from lesion.model.conformal import ConformalSets, coverage_report, fit_conformal, set_in_words
+from lesion.model.conformal import ConformalSets, fit_conformal, set_in_words
+from lesion.report.coverage import coverage_report
 
 SHARES = np.array([0.1, 0.62, 0.06, 0.05, 0.1, 0.03, 0.04])
 

@@ -9,7 +9,8 @@ import pytest
 
 from conftest import EXAMPLES, ROOT
 from hub import READER, WRITER, Hub
-from lesion.model.checkpoint import CONFIG, MODEL, REPORT, UPLOADED
+from lesion.model.checkpoint import CONFIG, MODEL, REPORT
+from lesion.model.hub import UPLOADED
 
 
 @pytest.fixture(scope="module")

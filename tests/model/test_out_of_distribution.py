@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from lesion.report import out_of_distribution_images as strangers
 from lesion.errors import UserError
-from lesion.metrics.metrics import bootstrap_weights
+from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.model.out_of_distribution import FamiliarityCheck, fit_familiarity
+from lesion.report import out_of_distribution_images as strangers
 from lesion.report.out_of_distribution_images import SOURCES, far, near, novelty_report
 
 WIDTH = 40

@@ -10,7 +10,7 @@ from PIL import Image
 from lesion.data.ham10000 import read_table, records_of
 from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.inference.activation_maps import METHODS, OFFERED, percent
+from lesion.inference.activation_maps import METHODS, OFFERED
 from lesion.inference.predictor import Predictor, load_checkpoint
 from lesion.report.localisation import (
     GAUSSIAN,
@@ -30,6 +30,7 @@ from lesion.report.localisation import (
     spread,
 )
 from lesion.ui.html import views
+from lesion.words import percent
 
 
 def blob(x: float, y: float, width: float, height: float, shape=(150, 200)) -> np.ndarray:

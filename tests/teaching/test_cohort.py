@@ -169,7 +169,7 @@ def test_wrong_values_are_refused_in_a_sentence(cohort, call, words):
 
 
 def test_mean_confusion_of_repeats():
-    from lesion.metrics.metrics import weighted_confusions
+    from lesion.metrics.bootstrap import weighted_confusions
 
     generator = np.random.default_rng(0)
     labels, repeats = generator.integers(0, 7, 40), generator.integers(0, 7, (3, 40))

@@ -13,8 +13,9 @@ from conftest import BUNDLED
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import SEXES, SITES, MetadataEncoder
 from lesion.errors import UserError
-from lesion.metrics.metrics import bootstrap_weights
-from lesion.model.checkpoint import HeldOut, load_checkpoint
+from lesion.metrics.bootstrap import bootstrap_weights
+from lesion.model.checkpoint import load_checkpoint
+from lesion.model.held_out import HeldOut
 from lesion.teaching.lab import FOLDS, Lab, LabSettings
 
 ENCODER = MetadataEncoder(50.0, 20.0)

@@ -8,12 +8,12 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from conftest import BUNDLED
 from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import INPUTS
 from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
 from lesion.model.calibration import SUBSETS
-from lesion.photographs import HeldOutPhotographs
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab, LabSettings
 from lesion.teaching.lessons import Lessons, top

@@ -18,14 +18,14 @@ from safetensors.torch import load_file
 from conftest import ROOT, TINY
 from lesion.data.ham10000 import Ham10000, read_table, split_table
 from lesion.data.metadata import WIDTH
-from lesion.data.reading import ImageTransform, training_transform
+from lesion.data.transforms import ImageTransform, training_transform
 from lesion.model.calibration import SUBSETS
 from lesion.model.checkpoint import load_checkpoint
 from lesion.model.fusion import ConcatenationHead, FusionModel, create_backbone, head_logits, head_on_subsets
-from lesion.pretrain import ClassFolders
 from lesion.training.embeddings import embed_table
 from lesion.training.loop import AugmentedDataset
-from lesion.training.recipes import MultimodalMixup, random_subsets, subset_losses
+from lesion.training.pretraining import ClassFolders
+from lesion.training.subsets import MultimodalMixup, random_subsets, subset_losses
 from train import parse_arguments
 
 

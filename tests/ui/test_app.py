@@ -15,7 +15,8 @@ from playwright.sync_api import expect
 from conftest import EXAMPLES, ROOT, running_app
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
-from lesion.inference.predictor import PhotographStore, load_predictor
+from lesion.inference.photograph_store import PhotographStore
+from lesion.inference.predictor import load_predictor
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 

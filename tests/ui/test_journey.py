@@ -14,10 +14,10 @@ from playwright.sync_api import Page, expect
 
 from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, pick, running_app
 from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import INPUTS, Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import load_predictor
-from lesion.photographs import HeldOutPhotographs
 from lesion.teaching.cohort import Cohort, Subgroup
 from lesion.teaching.influence import Influence
 from lesion.teaching.lab import Lab, LabSettings

@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import expect
 
 from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, pick, running_app
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import load_predictor
-from lesion.photographs import HeldOutPhotographs
 from lesion.ui.link import NOT_YOURS, Choices
 
 ADDRESS = "https://example.org/skin/lesions/"

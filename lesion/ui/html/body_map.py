@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lesion.data.diagnoses import BY_CODE
 from lesion.data.metadata import UNKNOWN
-from lesion.inference.activation_maps import percent
+from lesion.words import percent
 
 CHIPS = {
     "trunk": "chest, abdomen or back, not told apart",

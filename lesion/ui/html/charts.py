@@ -15,7 +15,7 @@ import pandas as pd
 
 from lesion.data.diagnoses import BY_CODE, CODES, DIAGNOSES
 from lesion.data.metadata import INPUTS
-from lesion.metrics.metrics import Difference
+from lesion.metrics.scores import Difference
 from lesion.teaching.cohort import Alarm
 from lesion.teaching.influence import Shapley, Switch, switches_in_words
 from lesion.teaching.lab import EpochResult
@@ -324,7 +324,7 @@ def differences(figures: dict[str, Difference], first: str, second: str, note: s
     """Figures of two models with their difference, in numbers and as a forest plot.
 
     Args:
-        figures: shares of 1, by the names of `lesion.metrics.metrics.compare_decisions`.
+        figures: shares of 1, by the names of `lesion.metrics.scores.compare_decisions`.
         first, second: what the models are called.
         note: what else the intervals' reader must know; with it, no difference is called higher or lower.
     """

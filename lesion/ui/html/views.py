@@ -10,12 +10,12 @@ import pandas as pd
 from PIL import Image
 
 from lesion.data.diagnoses import BY_CODE, DIAGNOSES
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
-from lesion.inference.activation_maps import percent
 from lesion.model.conformal import set_in_words
-from lesion.photographs import HeldOutPhotographs
 from lesion.teaching.cohort import Alarm, Comparison
 from lesion.ui.example_photographs import Example
+from lesion.words import percent
 
 NOTICE = (
     "<b>For research and teaching only. Not a medical device.</b> Its answers are associations in one collection of "
@@ -139,8 +139,6 @@ summary { cursor: pointer; font-weight: 600; padding: .15rem 0; }
   .answer .set, .answer .truth { order: 1; margin: .4rem 0 0; }
 }
 """
-
-
 EXAMPLES_SCRIPT = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button');

@@ -10,9 +10,11 @@ from lesion.data.diagnoses import BY_CODE
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.inference.activation_maps import change_in_words, heat_layer, overlay
-from lesion.inference.predictor import Photograph, PhotographStore, Prediction
+from lesion.inference.activation_maps import heat_layer, overlay
+from lesion.inference.photograph_store import Photograph, PhotographStore
+from lesion.inference.predictor import Prediction
 from lesion.model.conformal import set_in_words
+from lesion.teaching.influence import change_in_words
 from lesion.ui.api import endpoint
 from lesion.ui.html import views
 from lesion.ui.inputs import MOST_PROBABLE, Inputs, explained

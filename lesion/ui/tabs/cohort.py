@@ -6,10 +6,10 @@ import gradio as gr
 import numpy as np
 
 from lesion.data.diagnoses import CODES, DIAGNOSES
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import INPUTS, SEXES, SITES, UNKNOWN, parse_inputs
 from lesion.errors import UserError
-from lesion.metrics.metrics import Difference
-from lesion.photographs import HeldOutPhotographs
+from lesion.metrics.scores import Difference
 from lesion.teaching.cohort import AGE_BANDS, ANY, PARTS, Cohort, Comparison, Subgroup, check_rule
 from lesion.ui.api import as_given, endpoint
 from lesion.ui.html import charts, views

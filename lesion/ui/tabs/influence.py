@@ -14,14 +14,14 @@ from lesion.data.diagnoses import CODES
 from lesion.data.metadata import UNKNOWN, Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError, parse_number, shown
-from lesion.inference.activation_maps import change_in_words
-from lesion.inference.predictor import Photograph, PhotographStore
+from lesion.inference.photograph_store import Photograph, PhotographStore
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.handout import FORMATS, handout, render, sweep_csv
 from lesion.teaching.influence import (
     PREVALENCES,
     SCALES,
     Influence,
+    change_in_words,
     parse_prevalence,
     prevalence_in_words,
     smallest_change_in_words,

@@ -16,8 +16,9 @@ import numpy as np
 
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.errors import UserError
+from lesion.files import sha256
 from lesion.metrics.metrics import RULES, rule_in_words
-from lesion.model.checkpoint import CONFIG, REPORT, sha256
+from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.report.figures import FIGURES
 from lesion.ui.api import endpoint
 from lesion.ui.html import charts, views
@@ -288,7 +289,7 @@ def pictures(*figures: str) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """A metric of `lesion.metrics.metrics.Scores.values` for people, as text."""
+    """A metric of `lesion.metrics.scores.Scores.values` for people, as text."""
     return METRICS[metric.rpartition(".")[2]]
 
 
@@ -305,7 +306,7 @@ def metrics_table(report: dict, columns: dict[str, dict], metrics: Sequence[str]
 
     Args:
         report: for the definitions.
-        columns: by name, metrics as of `lesion.metrics.metrics.Scores.with_intervals`.
+        columns: by name, metrics as of `lesion.metrics.scores.Scores.with_intervals`.
         metrics: to show; those that no column has are left out.
         differences: the columns whose values are written with their sign.
     """

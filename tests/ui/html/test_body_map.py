@@ -7,8 +7,8 @@ import pytest
 
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.data.metadata import SITES
-from lesion.inference.activation_maps import percent
 from lesion.ui.html.body_map import body_map
+from lesion.words import percent
 
 VALUES = {site: 0.01 * (2 + i) for i, site in enumerate((*SITES, None))}
 SVG = "{http://www.w3.org/2000/svg}"

@@ -13,7 +13,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from lesion.data.diagnoses import BY_CODE, CODES, DIAGNOSES
 from lesion.data.metadata import AGES, INPUTS
-from lesion.metrics.metrics import Difference
+from lesion.metrics.scores import Difference
 from lesion.teaching.cohort import Alarm
 from lesion.teaching.influence import Shapley, Switch
 from lesion.ui.html import charts

@@ -16,14 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from PIL import Image
-from test_hostile import DISPLAY_P3, check_sentence, encoded, small, turned
+from ui.server.test_hostile import DISPLAY_P3, check_sentence, encoded, small, turned
 
 from conftest import EXAMPLES
 from lesion.data.metadata import Metadata, MetadataEncoder, parse_inputs
 from lesion.data.reading import FORMATS, KEPT_PIXELS, read_image
 from lesion.errors import UserError, parse_number, parse_whole
+from lesion.files import sha256
 from lesion.inference.predictor import Predictor
-from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, MODEL, load_checkpoint, sha256
+from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, MODEL, load_checkpoint
 from lesion.teaching.cohort import Subgroup, check_rule
 from lesion.teaching.influence import parse_prevalence
 from lesion.teaching.lab import LabSettings

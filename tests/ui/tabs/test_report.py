@@ -15,8 +15,9 @@ from playwright.sync_api import expect
 from conftest import SCREENSHOTS, running_app
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.errors import UserError
+from lesion.files import sha256
 from lesion.metrics.metrics import DEFINITIONS, RULES
-from lesion.model.checkpoint import CONFIG, REPORT, sha256
+from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.ui.tabs import report as report_tab
 
 COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))

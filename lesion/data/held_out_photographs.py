@@ -1,0 +1,43 @@
+"""Small copies of a checkpoint's held-out photographs, so that the classroom can show the cases it talks about."""
+
+import hashlib
+import re
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+FILE = "photographs.zip"
+LARGEST = 2**20
+"""Bytes of a photograph, which is to be small."""
+
+
+class HeldOutPhotographs:
+    """The photographs of a checkpoint folder, read when asked for.
+
+    Args:
+        folder: of the checkpoint; it may have none, and what is damaged or too large in its file is left out.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / FILE
+        self._ids, names = {}, set()
+        with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(self.path) as archive:
+            for entry in archive.infolist():
+                # An entry of a file from elsewhere can be wrong in many ways, for which zipfile and zlib raise as many.
+                with suppress(Exception):
+                    if re.fullmatch(r"\w+\.jpg", entry.filename) and entry.file_size <= LARGEST:
+                        self._ids[hashlib.sha256(archive.read(entry)).digest()] = Path(entry.filename).stem
+                        names.add(entry.filename)
+        self.names = frozenset(names)
+
+    def __contains__(self, image_id: str) -> bool:
+        return f"{image_id}.jpg" in self.names
+
+    def read(self, image_id: str) -> bytes:
+        """The JPEG file of an image that is contained."""
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.read(f"{image_id}.jpg")
+
+    def image_id_of(self, key: bytes) -> str | None:
+        """The id of the image whose file has this SHA-256, or None."""
+        return self._ids.get(key)

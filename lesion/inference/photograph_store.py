@@ -1,0 +1,101 @@
+"""The photographs in use between clicks: a bounded least-recently-used store."""
+
+import hashlib
+import io
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from lesion.data.metadata import Metadata
+from lesion.data.reading import read_image
+from lesion.data.transforms import shrink
+from lesion.errors import UserError
+from lesion.inference.predictor import Features, Predictor
+
+DISPLAY_SIZE = 1200
+"""Longer side of a photograph on the screen, pixels at most."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What is kept of a photograph between clicks.
+
+    Attributes:
+        key: SHA-256 of the file.
+        features: of the backbone.
+        jpeg: the photograph for the screen, at most DISPLAY_SIZE pixels on its longer side.
+    """
+
+    key: bytes
+    features: Features
+    jpeg: bytes
+
+
+class PhotographStore:
+    """The photographs in use, by content, the least recently used dropped first.
+
+    The key is a hash of the file, so nothing of one visitor can be shown to another who does not have the same file.
+
+    Args:
+        predictor: runs the backbone once for each new photograph.
+        capacity: photographs kept.
+        kept: seconds that a photograph is kept; then it is read anew.
+    """
+
+    def __init__(self, predictor: Predictor, capacity: int = 128, kept: float = 40 * 60):
+        self.predictor, self.capacity, self.kept = predictor, capacity, kept
+        self._photographs: OrderedDict[bytes, Photograph] = OrderedDict()
+        self._read_at: dict[bytes, float] = {}
+        self._pending: dict[bytes, Future[Photograph]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: str | Path, metadata: Metadata | None = None) -> Photograph:
+        """The photograph in a file, from the store or through the backbone.
+
+        Args:
+            path: of the file.
+            metadata: see `Predictor.features`.
+
+        Raises:
+            UserError: the file cannot be read as a photograph.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            raise UserError("The photograph is no longer on the server; please upload it again.") from None
+        key = hashlib.sha256(content).digest()
+        with self._lock:
+            for old in [k for k, read_at in self._read_at.items() if time.monotonic() - read_at > self.kept]:
+                del self._photographs[old], self._read_at[old]
+            if key in self._photographs:
+                self._photographs.move_to_end(key)
+                return self._photographs[key]
+            pending = self._pending.get(key)
+            if pending is None:
+                ours = self._pending[key] = Future()
+        if pending is not None:  # a class opens the same photograph at once: one of them runs the backbone
+            return pending.result()
+        try:
+            photograph = self._read(key, content, metadata)
+        except BaseException as error:
+            ours.set_exception(error)
+            raise
+        else:
+            with self._lock:
+                self._photographs[key], self._read_at[key] = photograph, time.monotonic()
+                while len(self._photographs) > self.capacity:
+                    del self._read_at[self._photographs.popitem(last=False)[0]]
+            ours.set_result(photograph)
+            return photograph
+        finally:
+            with self._lock:
+                del self._pending[key]
+
+    def _read(self, key: bytes, content: bytes, metadata: Metadata | None) -> Photograph:
+        image = read_image(content, "The file")
+        shown = io.BytesIO()
+        shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
+        return Photograph(key, self.predictor.features(image, metadata), shown.getvalue())

@@ -1,0 +1,42 @@
+"""How often the prediction sets contain the true diagnosis."""
+
+import numpy as np
+
+from lesion.data.diagnoses import CODES
+from lesion.metrics.bootstrap import mean_with_interval
+from lesion.model.conformal import ConformalSets
+
+
+def coverage_report(
+    sets: np.ndarray, labels: np.ndarray, weights: np.ndarray, conformal: ConformalSets, subset: int
+) -> dict:
+    """How often the sets hold the true diagnosis, ready for JSON.
+
+    Args:
+        sets: bool (N, 7).
+        labels: int (N,).
+        weights: of `lesion.metrics.bootstrap.bootstrap_weights`, float (rounds, N).
+        conformal: gives the promise, and with
+        subset: an index into SUBSETS, which diagnoses have a threshold of their own.
+
+    Returns:
+        "promised"; "coverage", "mean set size" and "sets of one diagnosis", each {"value", "interval"}; "per class",
+        by code, with "images" and "pooled" too. A diagnosis without images has NaN.
+    """
+    sizes = sets.sum(1)
+
+    covered = sets[np.arange(len(labels)), labels].astype(float)
+    return {
+        "promised": conformal.coverage,
+        "coverage": mean_with_interval(covered, weights),
+        "mean set size": mean_with_interval(sizes.astype(float), weights),
+        "sets of one diagnosis": mean_with_interval((sizes == 1).astype(float), weights),
+        "per class": {
+            code: {
+                **mean_with_interval(covered[labels == k], weights[:, labels == k]),
+                "images": int((labels == k).sum()),
+                "pooled": bool(conformal.pooled[subset, k]),
+            }
+            for k, code in enumerate(CODES)
+        },
+    }

@@ -1,0 +1,49 @@
+"""What follows training, fitted again on a finished checkpoint."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+
+from lesion.data.ham10000 import read_table
+from lesion.errors import UserError
+from lesion.files import prepare_folder
+from lesion.model.checkpoint import Checkpoint, save_checkpoint
+from lesion.training.data import prepare_data
+from lesion.training.embeddings import embed_table
+from lesion.training.finish import fit_after_training, print_validation
+
+
+def refit(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str | None) -> None:
+    """Writes the checkpoint with what follows training fitted again.
+
+    Args:
+        checkpoint: of `load_checkpoint`.
+        data: folder of the data set it was trained on.
+        output: folder to write; the checkpoint's own, or another.
+        mixed_precision: of the pass over the training images: "no", "bf16" or "fp16".
+
+    Raises:
+        UserError: the data set splits into other parts than the checkpoint's, or `output` cannot be written.
+    """
+    config, held_out = checkpoint.config, checkpoint.held_out()
+    recorded = config.training
+    prepared = prepare_data(read_table(data), recorded["split"], recorded["split_seed"], recorded["class_weighting"])
+    rows = np.union1d(prepared.split.validation, prepared.split.test)
+    if list(prepared.table.image_id.iloc[rows]) != list(held_out.table.image_id):
+        raise UserError(
+            f"{data} does not split into the parts that {checkpoint.folder} was trained with; give the same data set."
+        )
+    prepare_folder(output)
+    accelerator = Accelerator(mixed_precision=mixed_precision)
+    training_table = prepared.table.iloc[prepared.split.training]
+    training = embed_table(accelerator, checkpoint.model, training_table, config.transform, None)
+    validation = held_out.embeddings[np.isin(rows, prepared.split.validation)]
+    fitted = fit_after_training(checkpoint.model.head, training, validation, prepared, config.metadata)
+    changed = replace(
+        config, calibration=fitted.calibration, conformal=fitted.conformal,
+        training={**recorded, "validation": fitted.validation},
+    )  # fmt: skip
+    save_checkpoint(output, checkpoint.model, changed, held_out, fitted.familiarity)
+    print_validation(fitted.validation)
