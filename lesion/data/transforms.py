@@ -16,25 +16,60 @@ def shrink(image: Image.Image, longest: int) -> Image.Image:
     return image.resize([max(1, round(x * scale)) for x in image.size], Image.Resampling.LANCZOS)
 
 
+CROP_MODES = ("center", "squash")
+"""timm's names: the centre square of the photograph, or all of it squeezed to a square (checkpoints of format 2)."""
+
+
+def centre_square(image: Image.Image, side: int) -> Image.Image:
+    """The centre square of an image, its side at most `side` pixels: the shorter side is resized and the rest cut off,
+    as timm evaluates. Never enlarged."""
+    scale = min(1.0, side / min(image.size))
+    if scale < 1:
+        image = image.resize([max(1, round(x * scale)) for x in image.size], Image.Resampling.LANCZOS)
+    left, top, right, bottom = square_box(image.size)
+    return image.crop((left, top, right, bottom))
+
+
+def square_box(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The centre square of an image of `size` (width, height): left, top, right, bottom, pixels."""
+    side = min(size)
+    left, top = ((x - side) // 2 for x in size)
+    return left, top, left + side, top + side
+
+
 @dataclass(frozen=True)
 class ImageTransform:
-    """From a photograph to the backbone's input at prediction: the whole image, squeezed to a square.
+    """From a photograph to the backbone's input at prediction.
 
     Args:
         size: side of the square input, pixels.
-        working_size: longer side that every photograph is first shrunk to, pixels.
+        working_size: side that every photograph is first shrunk to, pixels: the shorter one where the centre is
+            cropped, the longer one where the photograph is squeezed.
         mean, std: per-channel normalisation, of the backbone's timm configuration.
+        crop_mode: one of CROP_MODES.
     """
 
     size: int
     working_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    crop_mode: str = "center"
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """RGB PIL image to float32 (3, size, size)."""
-        image = shrink(image, self.working_size).resize((self.size, self.size), Image.Resampling.BICUBIC)
+        image = self.frame(image).resize((self.size, self.size), Image.Resampling.BICUBIC)
         return v2.functional.normalize(v2.functional.pil_to_tensor(image).float() / 255, self.mean, self.std)
+
+    def frame(self, image: Image.Image) -> Image.Image:
+        """What the network reads of a photograph, at the working size; the transform of a frame is that of the
+        photograph."""
+        if self.crop_mode == "squash":
+            return shrink(image, self.working_size)
+        return centre_square(image, self.working_size)
+
+    def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Where the frame lies on a photograph of `size` (width, height): left, top, right, bottom, pixels."""
+        return (0, 0, *size) if self.crop_mode == "squash" else square_box(size)
 
 
 class FreeRotation(torch.nn.Module):

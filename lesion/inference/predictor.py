@@ -308,7 +308,10 @@ class Predictor:
         """A map of `activation_maps` laid where it belongs on the photograph."""
         input_size = self.config.transform.size
         covered = covered_share(self.model.backbone, method, input_size, activation_map.shape[0])
-        return enlarge(activation_map, size, covered)
+        left, top, right, bottom = self.config.transform.box(size)
+        heat = np.zeros(size[::-1], np.float32)  # the network has not seen what lies outside the box
+        heat[top:bottom, left:right] = enlarge(activation_map, (right - left, bottom - top), covered)
+        return heat
 
     def heat_map(
         self,

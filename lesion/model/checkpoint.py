@@ -19,7 +19,7 @@ from safetensors.torch import save as save_tensors
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import OLDEST, SEXES, SITES, MetadataEncoder
-from lesion.data.transforms import ImageTransform
+from lesion.data.transforms import CROP_MODES, ImageTransform
 from lesion.errors import UserError, shown
 from lesion.files import prepare_folder, sha256, write_together
 from lesion.model.calibration import Calibration
@@ -189,7 +189,7 @@ def load_config(folder: Path) -> CheckpointConfig:
         image = document["image"]
         transform = ImageTransform(
             int(image["size"]), int(image["working_size"]), tuple(map(float, image["mean"])),
-            tuple(map(float, image["std"])),
+            tuple(map(float, image["std"])), str(image.get("crop_mode", "squash")),
         )  # fmt: skip
         encoder = MetadataEncoder(**{k: float(v) for k, v in document["encoder"].items()})
         calibration = Calibration(**{k: np.array(v, dtype=np.float64) for k, v in document["calibration"].items()})
@@ -198,6 +198,8 @@ def load_config(folder: Path) -> CheckpointConfig:
             raise ValueError(f"calibration has the shapes {shapes}, not 7, 7, 16 and 16")
         if not all(np.all((x > 1e-9) & (x < 1e9)) for x in vars(calibration).values()):
             raise ValueError("calibration has values that are not positive numbers, or cannot be")
+        if transform.crop_mode not in CROP_MODES:
+            raise ValueError(f"the image's crop_mode must be one of {', '.join(CROP_MODES)}")
         if not (32 <= transform.size <= 2048 and 32 <= transform.working_size <= 100_000):
             raise ValueError(f"image sizes {transform.size} and {transform.working_size} cannot be")
         if not 0 <= encoder.age_mean <= OLDEST or not 1e-3 < encoder.age_std <= OLDEST:

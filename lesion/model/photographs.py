@@ -2,14 +2,15 @@
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
 from tqdm.auto import tqdm
 
 from lesion.data.ham10000 import ATTRIBUTION, read_table
 from lesion.data.held_out_photographs import FILE
 from lesion.data.reading import read_image
-from lesion.data.transforms import shrink
 from lesion.errors import UserError
 from lesion.files import write_atomically
 from lesion.model.checkpoint import HELD_OUT, load_config
@@ -29,7 +30,7 @@ def pack(data: Path, folder: Path) -> Path:
     Raises:
         UserError: the checkpoint cannot be read, or the data lack some of its images.
     """
-    side = load_config(folder).transform.working_size
+    frame = load_config(folder).transform.frame
     ids = read_held_out(folder / HELD_OUT).table.image_id
     paths = read_table(data, verify=False).set_index("image_id").path
     missing = sorted(set(ids) - set(paths.index))
@@ -41,17 +42,19 @@ def pack(data: Path, folder: Path) -> Path:
             archive.comment = ATTRIBUTION.encode()
             for image_id in tqdm(sorted(ids), desc="Packing photographs", unit="image"):
                 # A fixed date, so that the same photographs make the same file.
-                archive.writestr(zipfile.ZipInfo(f"{image_id}.jpg"), small_jpeg(Path(paths[image_id]), side))
+                archive.writestr(zipfile.ZipInfo(f"{image_id}.jpg"), small_jpeg(Path(paths[image_id]), frame))
 
     write_atomically(folder / FILE, write)
     return folder / FILE
 
 
-def small_jpeg(path: Path, side: int) -> bytes:
-    """The file itself where it is a JPEG of at most `side` pixels, else a copy of that size."""
+def small_jpeg(path: Path, frame: Callable[[Image.Image], Image.Image]) -> bytes:
+    """What the network reads of a photograph, by `ImageTransform.frame`: the file itself where that is a JPEG of just
+    this."""
     image = read_image(path)
-    if max(image.size) <= side and path.suffix.lower() in (".jpg", ".jpeg"):
+    framed = frame(image)
+    if framed.size == image.size and path.suffix.lower() in (".jpg", ".jpeg"):
         return path.read_bytes()
     copy = io.BytesIO()
-    shrink(image, side).save(copy, "JPEG", quality=90)
+    framed.save(copy, "JPEG", quality=90)
     return copy.getvalue()

@@ -49,13 +49,13 @@ def prepare_data(table: pd.DataFrame, split: str, split_seed: int, class_weighti
 
 
 def working_size_of(table: pd.DataFrame, evaluation_size: int) -> int:
-    """The size every photograph is first shrunk to, pixels on its longer side.
+    """The size every photograph is first shrunk to, pixels on its shorter side.
 
     It is the median size of the training images, so that a larger copy of one is read like it, and at most three
     times the input, beyond which no detail survives.
     """
-    longest = []
+    shorter = []
     for path in table.path.iloc[:: max(1, len(table) // 50)]:
         with Image.open(path) as image:
-            longest.append(max(image.size))
-    return int(min(np.median(longest), 3 * evaluation_size))
+            shorter.append(min(image.size))
+    return int(min(np.median(shorter), 3 * evaluation_size))

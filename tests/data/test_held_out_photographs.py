@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from lesion.data.ham10000 import read_table
 from lesion.data.held_out_photographs import FILE, HeldOutPhotographs
 from lesion.errors import UserError
 from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, load_config
@@ -35,10 +34,10 @@ def test_every_held_out_photograph_is_packed(checkpoint, ham10000, tmp_path):
     photographs = HeldOutPhotographs(folder)
     ids = set(read_held_out(folder / HELD_OUT).table.image_id)
     assert photographs.names == {f"{image_id}.jpg" for image_id in ids}
-    paths = read_table(ham10000).set_index("image_id").path
     for image_id in sorted(ids)[:3]:
         content = photographs.read(image_id)
-        assert content == Path(paths[image_id]).read_bytes(), "small JPEGs are kept as they are"
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.size == (75, 75), "the centre square of 100 × 75 pixels"
         assert photographs.image_id_of(hashlib.sha256(content).digest()) == image_id
     assert photographs.image_id_of(b"another") is None and "ISIC_x" not in photographs
     with zipfile.ZipFile(folder / FILE) as archive:
@@ -48,11 +47,12 @@ def test_every_held_out_photograph_is_packed(checkpoint, ham10000, tmp_path):
     assert (folder / FILE).read_bytes() == before
 
 
-def test_large_photographs_are_shrunk(checkpoint, tmp_path):
-    side = load_config(checkpoint).transform.working_size
+def test_large_photographs_are_cut_to_what_the_network_reads(checkpoint, tmp_path):
+    transform = load_config(checkpoint).transform
+    side = transform.working_size
     Image.new("RGB", (4 * side, 2 * side), "pink").save(tmp_path / "large.jpg")
-    with Image.open(io.BytesIO(small_jpeg(tmp_path / "large.jpg", side))) as image:
-        assert image.size == (side, side // 2) and image.format == "JPEG"
+    with Image.open(io.BytesIO(small_jpeg(tmp_path / "large.jpg", transform.frame))) as image:
+        assert image.size == (side, side) and image.format == "JPEG"
 
 
 def test_another_data_set_is_refused_in_a_sentence(checkpoint, ham10000, tmp_path):
