@@ -28,13 +28,16 @@ LAYER_SCALE_FROM_SCRATCH = 0.1
 """ConvNeXt scales each block's output by 1e-6 at first, which suits hundreds of epochs; short runs start here."""
 
 
-def create_backbone(name: str, pretrained: bool = False, drop_path_rate: float = 0.0) -> nn.Module:
+def create_backbone(
+    name: str, pretrained: bool = False, drop_path_rate: float = 0.0, depths: tuple[int, ...] | None = None
+) -> nn.Module:
     """A timm backbone without its classifier.
 
     Args:
         name: timm model name, with or without a pretrained tag.
         pretrained: load timm's weights of that name from the Hugging Face Hub.
         drop_path_rate: stochastic depth, where the architecture has it (densenet121, for one, has not).
+        depths: blocks of each stage, of a ConvNeXt; by default the architecture's.
 
     Raises:
         UserError: timm has no such model, or no network that takes it.
@@ -44,6 +47,8 @@ def create_backbone(name: str, pretrained: bool = False, drop_path_rate: float =
         hint = f"; similar names: {close}" if close else ""
         raise UserError(f"timm has no model {name!r}{hint}. timm.list_models() lists all.")
     options = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+    if depths:
+        options["depths"] = depths
     try:
         backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except TypeError as error:

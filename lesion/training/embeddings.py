@@ -20,7 +20,7 @@ from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError
 from lesion.files import write_atomically
 from lesion.model.fusion import FusionModel
-from lesion.training.loop import map_examples
+from lesion.training.examples import map_examples
 
 
 def cache_key(model: FusionModel, table: pd.DataFrame, transform: ImageTransform, precision: str) -> str:

@@ -22,8 +22,10 @@ from lesion.model.fusion import FusionModel
 from lesion.training.config import TrainingConfig, views_of
 from lesion.training.curves import history_files
 from lesion.training.data import TrainingData
+from lesion.training.examples import map_examples
 from lesion.training.head import epoch_metrics
-from lesion.training.loop import AugmentedDataset, LoopConfig, first_line, fit, map_examples
+from lesion.training.loop import AugmentedDataset, LoopConfig, fit
+from lesion.training.state import first_line
 from lesion.training.subsets import MultimodalMixup, random_subsets, subset_losses
 
 

@@ -24,7 +24,8 @@ from lesion.model.fusion import FusionHead, FusionModel, head_logits, head_on_su
 from lesion.training.config import TrainingConfig, views_of
 from lesion.training.data import TrainingData
 from lesion.training.embeddings import embed_table
-from lesion.training.loop import NotFinite, not_finite
+from lesion.training.examples import NotFinite
+from lesion.training.loop import not_finite
 from lesion.training.subsets import random_subsets, subset_losses
 
 

@@ -15,7 +15,9 @@ from torchvision.transforms import v2
 
 import lesion.training.loop
 from lesion.errors import UserError
-from lesion.training.loop import AugmentedDataset, EpochBatches, LoopConfig, fit, map_examples, read_state
+from lesion.training.examples import map_examples
+from lesion.training.loop import AugmentedDataset, EpochBatches, LoopConfig, fit
+from lesion.training.state import read_state
 
 CONFIG = LoopConfig(epochs=3, batch_size=5, seed=1, workers=0)
 
