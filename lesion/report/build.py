@@ -137,7 +137,7 @@ def evaluate(answers: Answers) -> dict:
     report["calibration"], reliability = calibration_report(answers, scores)
     report["conformal"] = conformal_report(answers, weights)
     report["novelty"] = novelty_report(
-        predictor.checkpoint.familiarity,
+        predictor.checkpoint.detector,
         lambda picture: one_an_image(predictor.features(picture).embedding[None])[0],
         one_an_image(answers.embeddings),
         weights,
@@ -202,7 +202,7 @@ def conformal_report(answers: Answers, weights: np.ndarray) -> dict[str, dict]:
         answers: of `answer_test_part`.
         weights: of `bootstrap_weights`, float (rounds, N).
     """
-    conformal, out = answers.predictor.config.conformal, {}
+    conformal, out = answers.predictor.config.prediction_sets, {}
     for name, view in CALIBRATED.items():
         if (subset := VIEWS[view]) in answers.probabilities:
             sets = conformal.sets(answers.probabilities[subset], effective(SUBSETS[subset], answers.known))

@@ -4,11 +4,11 @@ import numpy as np
 
 from lesion.data.diagnoses import CODES
 from lesion.metrics.bootstrap import mean_with_interval
-from lesion.model.conformal import ConformalSets
+from lesion.model.conformal import PredictionSets
 
 
 def coverage_report(
-    sets: np.ndarray, labels: np.ndarray, weights: np.ndarray, conformal: ConformalSets, subset: int
+    sets: np.ndarray, labels: np.ndarray, weights: np.ndarray, conformal: PredictionSets, subset: int
 ) -> dict:
     """How often the sets hold the true diagnosis, ready for JSON.
 

@@ -3,7 +3,7 @@
 from lesion.data.diagnoses import DIAGNOSES
 from lesion.data.ham10000 import ATTRIBUTION
 from lesion.metrics.metrics import SPECIFICITIES
-from lesion.model.checkpoint import CheckpointConfig
+from lesion.model.checkpoint_config import CheckpointConfig
 from lesion.report.figures import figures_of
 
 METRICS = {

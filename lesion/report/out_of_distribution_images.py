@@ -18,7 +18,7 @@ from sklearn.datasets import load_sample_images
 from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.metrics.bootstrap import mean_with_interval
-from lesion.model.out_of_distribution import METHOD, FamiliarityCheck
+from lesion.model.out_of_distribution import METHOD, MahalanobisDetector
 
 SOURCES = ("tuning", "report")
 EACH = 30
@@ -288,7 +288,7 @@ def near(source: str, photographs: Sequence[Path]) -> dict[str, list[Image.Image
 
 
 def novelty_report(
-    check: FamiliarityCheck,
+    check: MahalanobisDetector,
     embed: Callable[[Image.Image], np.ndarray],
     embeddings: np.ndarray,
     weights: np.ndarray,
@@ -314,7 +314,7 @@ def novelty_report(
     families, caught_far = {}, []
     for is_far, pictures in ((True, far("report")), (False, near("report", photographs))):
         for name, images in pictures.items():
-            caught = [check.is_unfamiliar(embed(image)) for image in images]
+            caught = [check.is_out_of_distribution(embed(image)) for image in images]
             families[name] = {"far": is_far, "images": len(images), "caught": float(np.mean(caught))}
             caught_far += caught if is_far else []
     return {

@@ -20,8 +20,9 @@ from timm.data import resolve_model_data_config
 
 from lesion.data.transforms import ImageTransform
 from lesion.files import prepare_folder
-from lesion.hardware import settings
-from lesion.model.checkpoint import CheckpointConfig, save_checkpoint
+from lesion.hardware import PRECISIONS, versions
+from lesion.model.checkpoint import save_checkpoint
+from lesion.model.checkpoint_config import CheckpointConfig
 from lesion.model.held_out import HeldOut
 from lesion.training.config import TrainingConfig
 from lesion.training.curves import history_files
@@ -55,7 +56,7 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     working_size = working_size_of(table, config.evaluation_size)
     transform = ImageTransform(config.evaluation_size, working_size, backbone_data["mean"], backbone_data["std"])
     parts = ", ".join(f"{n} {len(getattr(data.split, n))}" for n in ("training", "validation", "test"))
-    accelerator.print("\n".join(f"  {k}: {v}" for k, v in {**asdict(config), "images": parts, **settings()}.items()))
+    accelerator.print("\n".join(f"  {k}: {v}" for k, v in {**asdict(config), "images": parts, **versions()}.items()))
     prepare_folder(output)
     prepare_folder(output / "state")
     held_out_rows = np.union1d(data.split.validation, data.split.test)
@@ -74,15 +75,22 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
             "images": {n: len(getattr(data.split, n)) for n in ("training", "validation", "test")},
             "minutes": round(history[-1]["minutes"], 1),
             "mixed_precision": accelerator.mixed_precision,
-            "versions": settings(),
+            "versions": versions(),
             "validation": fitted.validation,
         }
         checkpoint = CheckpointConfig(
-            config.backbone, config.fusion, transform, data.encoder, fitted.calibration, fitted.conformal, provenance
+            config.backbone,
+            config.fusion,
+            transform,
+            data.encoder,
+            fitted.calibration,
+            fitted.prediction_sets,
+            PRECISIONS[accelerator.mixed_precision],
+            provenance,
         )
         held_out = table.iloc[held_out_rows].assign(test=np.isin(held_out_rows, data.split.test))
         held_out = HeldOut(held_out.drop(columns="path"), embeddings[held_out_rows])
-        save_checkpoint(output, model, checkpoint, held_out, fitted.familiarity, history_files(history))
+        save_checkpoint(output, model, checkpoint, held_out, fitted.detector, history_files(history))
         print_validation(fitted.validation)
         print(f"Wrote {output}. The test part is opened by `python -m lesion.evaluate --checkpoint {output}`.")
     accelerator.wait_for_everyone()

@@ -65,9 +65,9 @@ def build(
         return (
             views.answer(
                 prediction.probabilities,
-                predictor.diagnosis_set(prediction),
-                predictor.config.conformal.coverage,
-                predictor.is_unfamiliar(photograph.features),
+                predictor.prediction_set(prediction),
+                predictor.config.prediction_sets.coverage,
+                predictor.is_out_of_distribution(photograph.features),
                 truth_of(photograph.key),
             ),
             views.change(changed(photograph, prediction)),
@@ -85,11 +85,11 @@ def build(
         code = explained(diagnosis, prediction.probabilities)
         heat = predictor.heat_map(photograph.features, prediction, code)
         name, what_changed = BY_CODE[prediction.diagnosis].name, changed(photograph, prediction)
-        if predictor.is_unfamiliar(photograph.features):
+        if predictor.is_out_of_distribution(photograph.features):
             summary = f"{views.UNFAMILIAR} {name}. {what_changed}"
         else:
-            members = set_in_words(predictor.diagnosis_set(prediction))
-            promise = views.set_promise(predictor.config.conformal.coverage)
+            members = set_in_words(predictor.prediction_set(prediction))
+            promise = views.set_promise(predictor.config.prediction_sets.coverage)
             summary = f"{name}. {members}? {promise} {what_changed}"
         return prediction.probabilities, overlay(read_image(image), heat), summary
 
