@@ -32,6 +32,7 @@ from lesion.training.examples import NotFinite
 from lesion.training.state import first_line, read_state, write_state
 
 SECONDS_BETWEEN_SAVES = 300
+Loss = Callable[[nn.Module, list, int], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ class Run:
             ) from None
         self.accelerator.print(f"Resuming at step {self.step} of {self.total_steps}.")
 
-    def train_step(self, batch: list[torch.Tensor], loss: Callable[[nn.Module, list], torch.Tensor]) -> float:
+    def train_step(self, batch: list[torch.Tensor], loss: Loss) -> float:
         """One step of the optimiser; gives the mean loss over the examples of all processes.
 
         Raises:
@@ -230,7 +231,7 @@ class Run:
         epoch = self.step // self.sampler.steps_per_epoch
         set_seed(seed_from(self.config.seed, epoch, self.step, accelerator.process_index))
         self.scheduler.step_update(self.step)
-        losses = loss(self.prepared, [x.to(device, non_blocking=True) for x in batch])
+        losses = loss(self.prepared, [x.to(device, non_blocking=True) for x in batch], epoch)
         count = accelerator.reduce(torch.tensor(len(losses), device=device), "sum").item()
         # DDP averages gradients over processes: the factor makes that the mean over the examples of all of them.
         mean = losses.sum() * accelerator.num_processes / count
@@ -283,7 +284,7 @@ def fit(
     model: nn.Module,
     parameters: list[dict],
     dataset: Dataset,
-    loss: Callable[[nn.Module, list], torch.Tensor],
+    loss: Loss,
     config: LoopConfig,
     state_path: Path,
     fingerprint: dict,
@@ -297,8 +298,8 @@ def fit(
         model: trained in place.
         parameters: optimiser groups (timm's `param_groups_weight_decay` or `param_groups_layer_decay`).
         dataset: `dataset[index]` gives a tuple of tensors and numbers.
-        loss: called as loss(model, batch) on a batch already on the device, with all generators seeded for the step:
-            it augments, too; gives float (B,), one an example.
+        loss: called as loss(model, batch, epoch) on a batch already on the device, with all generators seeded for the
+            step: it augments, too; epochs count from 0; gives float (B,), one an example.
         config: the loop's settings.
         state_path: where the state is kept.
         fingerprint: what the run depends on, stored with the state; a resumed run must agree with it.

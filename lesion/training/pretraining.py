@@ -197,7 +197,7 @@ def pretrain(
     accelerator.print(f"Pretraining {config.backbone} {config.depths or ''}: {len(training)} photographs an epoch.")
     accelerator.print(f"{config}\n{loop}\n{described}\ncommit {made_by}")
 
-    def loss(model: nn.Module, batch: list) -> torch.Tensor:
+    def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
         frames, source, labels, rotated = batch
         images = normalise(augment(frames, config.image_size, rotated, SMALLEST_AREA), **channels)
         return source_losses(model(images.contiguous(memory_format=torch.channels_last)), source, labels)
