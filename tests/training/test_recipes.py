@@ -1,12 +1,10 @@
 """train.py and lesion.pretrain, run as a person runs them, on small data."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pandas as pd
@@ -15,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from conftest import ROOT, TINY
+from conftest import TINY, run_command
 from lesion.data.ham10000 import Ham10000, read_table, split_table
 from lesion.data.metadata import WIDTH
 from lesion.data.transforms import ImageTransform
@@ -29,20 +27,10 @@ from lesion.training.subsets import MultimodalMixup, random_subsets, subset_loss
 from train import parse_arguments
 
 
-def run(*arguments, **environment) -> subprocess.CompletedProcess:
-    """Runs a Python command in the repository."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-
-
-def train(data, output, *arguments, **environment) -> subprocess.CompletedProcess:
+def train(data, output, *arguments) -> CompletedProcess:
     """Runs train.py on a tiny backbone."""
-    return run(
-        "train.py", "--data", data, "--output", output, "--backbone", TINY, "--init", "scratch", "--workers", 0,
-        *arguments, **environment,
-    )  # fmt: skip
+    given = ("--data", data, "--output", output, "--backbone", TINY, "--init", "scratch", "--workers", 0)
+    return run_command("train", *given, *arguments)
 
 
 def weights_of(folder) -> dict[str, torch.Tensor]:
@@ -141,7 +129,7 @@ def test_growing_sizes_and_image_only_baseline(ham10000, tmp_path):
 
 
 def test_unreachable_hub_is_one_sentence(ham10000, tmp_path):
-    done = run("train.py", "--data", ham10000, "--output", tmp_path, "--backbone", "resnet18.a1_in1k")
+    done = run_command("train", "--data", ham10000, "--output", tmp_path, "--backbone", "resnet18.a1_in1k")
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error:") and "--init scratch" in last and "lesion.pretrain" in last
@@ -150,7 +138,7 @@ def test_unreachable_hub_is_one_sentence(ham10000, tmp_path):
 
 def test_wrong_start_is_one_sentence(ham10000, tmp_path):
     for start in (tmp_path / "none.safetensors", Path(__file__)):
-        done = run("train.py", "--data", ham10000, "--output", tmp_path, "--backbone", TINY, "--init", start)
+        done = run_command("train", "--data", ham10000, "--output", tmp_path, "--backbone", TINY, "--init", start)
         assert done.returncode == 1 and "error: --init" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -165,23 +153,23 @@ def test_pretraining_makes_a_start(ham10000, tmp_path):
         target.mkdir(parents=True, exist_ok=True)
         (target / f"{row.image_id}.jpg").symlink_to(row.path)
     start = tmp_path / "start.safetensors"
-    command = ("-m", "lesion.pretrain", "--data", tmp_path / "half.zip", tmp_path / "folder", "--backbone", TINY)
+    command = ("lesion.pretrain", "--data", tmp_path / "half.zip", tmp_path / "folder", "--backbone", TINY)
     options = ("--output", start, "--epochs", 1, "--image-size", 32, "--workers", 0)
-    done = run(*command, *options)
+    done = run_command(*command, *options)
     assert done.returncode == 0, done.stderr
     assert "photographs an epoch" in done.stdout and start.exists()
     assert list(pd.read_csv(tmp_path / "start.csv").images_seen) == [len(table) - 2], "one of each source is held out"
-    resumed = run(*command, *options, "--resume")
+    resumed = run_command(*command, *options, "--resume")
     assert "Resuming at step" in resumed.stdout
     further = tmp_path / "further.safetensors"
-    longer = run(*command, "--output", further, *options[2:], "--init", start, "--learning-rate", 1e-9)
+    longer = run_command(*command, "--output", further, *options[2:], "--init", start, "--learning-rate", 1e-9)
     assert longer.returncode == 0, longer.stderr
     before = load_file(start)
     assert len([name for name in before if name.startswith("classifiers.")]) == 4, "one for each source"
     for name, tensor in before.items():
         np.testing.assert_allclose(load_file(further)[name], tensor, atol=1e-4, err_msg="classifiers go on too")
-    trained = run(
-        "train.py", "--data", ham10000, "--output", tmp_path / "out", "--backbone", TINY, "--init", start, "--recipe",
+    trained = run_command(
+        "train", "--data", ham10000, "--output", tmp_path / "out", "--backbone", TINY, "--init", start, "--recipe",
         "frozen", "--image-size", 32, "--epochs", 1, "--workers", 0,
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
@@ -195,7 +183,7 @@ def test_pretraining_makes_a_start(ham10000, tmp_path):
 
 
 def test_pretraining_needs_classes(tmp_path):
-    done = run("-m", "lesion.pretrain", "--data", tmp_path, "--output", tmp_path / "x.safetensors")
+    done = run_command("lesion.pretrain", "--data", tmp_path, "--output", tmp_path / "x.safetensors")
     assert done.returncode == 1 and "two folders" in done.stderr
 
 

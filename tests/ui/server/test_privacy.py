@@ -18,9 +18,8 @@ from urllib.parse import quote, urlparse
 import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
-from playwright.sync_api import expect
 
-from conftest import EXAMPLES, ROOT, pick, start_app
+from conftest import EXAMPLES, ROOT, expect, pick, start_app
 from lesion.ui.server import files
 from lesion.ui.server.allow_list import BUSY, FILE_SIZE, GONE, NO_ADDRESSES, NO_FILE, TOO_LARGE, WAITING, Page
 

@@ -10,9 +10,8 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import expect
 
-from conftest import SCREENSHOTS, running_app
+from conftest import SCREENSHOTS, expect, running_app
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.errors import UserError
 from lesion.files import sha256
@@ -287,6 +286,7 @@ def test_descriptions_are_those_of_the_diagnoses(folder):
     assert {BY_CODE[code].description for code in CODES} <= heads
 
 
+@pytest.mark.process
 def test_in_the_browser_from_no_report_to_one(checkpoint, browser, tmp_path):
     copied = tmp_path / "checkpoint"
     copied.mkdir()
