@@ -1,5 +1,6 @@
 """The claim of each lesson, on the bundled checkpoint, and its right option against figures of another making."""
 
+import copy
 import re
 
 import numpy as np
@@ -14,10 +15,10 @@ from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
 from lesion.model.calibration import SUBSETS
-from lesion.teaching.cohort import Cohort
+from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
 from lesion.teaching.lab import Lab, LabSettings
-from lesion.teaching.lessons import Lessons
-from lesion.teaching.lessons.common import top
+from lesion.teaching.lessons import Lessons, rare_disease
+from lesion.teaching.lessons.common import HeldOutCases, top
 
 KEYS = (
     "no-photograph", "two-ages", "face-and-back", "rescued", "ruined", "table-alone", "rare-disease", "class-weights",
@@ -77,6 +78,21 @@ def test_the_right_option_follows_from_the_figures(lessons):
         for w in ("balanced", "none")
     ]
     assert recalls[1].mean() < recalls[0].mean() - 0.02 and chosen["class-weights"].startswith("Fewer")
+
+
+def with_melanomas_answered(lessons, scale) -> HeldOutCases:
+    """The held-out cases, as if the model gave every melanoma `scale` times the probability of melanoma (at most 1)."""
+    cohort = copy.copy(lessons.cases.cohort)
+    cohort.full = cohort.full.copy()
+    cohort.full[:, 0] = np.minimum(scale * cohort.full[:, 0], 1)
+    return HeldOutCases(cohort, lessons.cases.photographs, lessons.cases.lab)
+
+
+def test_the_alarm_has_a_threshold_that_the_page_offers(lessons):
+    lowest, highest = ALARM_THRESHOLDS
+    assert lowest <= rare_disease.make(lessons.cases).setups[0].controls["threshold"] <= highest
+    assert rare_disease.make(with_melanomas_answered(lessons, 1e9)).setups[0].controls["threshold"] == highest
+    assert rare_disease.make(with_melanomas_answered(lessons, 1e-3)) is None, "no threshold above 0 finds nine of ten"
 
 
 def test_a_checkpoint_without_melanomas_has_no_lesson_about_them(lessons):

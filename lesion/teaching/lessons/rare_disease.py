@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lesion.teaching.cohort import ALARM_THRESHOLDS
 from lesion.teaching.lessons.common import MELANOMA, HeldOutCases, Lesson, Reveal, Setup, share_in_words
 from lesion.words import percent
 
@@ -14,11 +15,15 @@ OPTIONS = ("About half or more", "20 to 50", "5 to 20", "Fewer than 5")
 
 
 def make(cases: HeldOutCases) -> Lesson | None:
-    """No search: the alarm with the highest threshold, in whole percent, that finds nine of ten held-out melanomas."""
+    """No search: the alarm with the highest threshold, in whole percent, that finds nine of ten held-out melanomas.
+    Without such a threshold among ALARM_THRESHOLDS there is no lesson."""
     melanomas = cases.labels == MELANOMA
     if melanomas.all() or not melanomas.any():
         return None
-    threshold = int(100 * np.quantile(cases.cohort.full[melanomas, MELANOMA], 0.1))
+    lowest, highest = ALARM_THRESHOLDS
+    threshold = min(highest, int(100 * np.quantile(cases.cohort.full[melanomas, MELANOMA], 0.1)))
+    if threshold < lowest:
+        return None
     common = percent(cases.cohort.prevalence[MELANOMA])
     one_in = f"{round(1 / RARE):,}"
 
