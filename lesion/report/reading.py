@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from lesion.errors import UserError
-from lesion.files import write_atomically
 
 BEGIN, END = "<!-- results: begin, written by lesion.evaluate -->", "<!-- results: end -->"
 
@@ -34,14 +33,3 @@ def split_at_markers(path: Path) -> tuple[str, str]:
         raise UserError(f"{path} lacks the lines {BEGIN} and {END}.")
     before, rest = document.split(BEGIN, 1)
     return before, rest.split(END, 1)[1]
-
-
-def write_between_markers(path: Path, text: str) -> None:
-    """Replaces what stands between BEGIN and END in a file.
-
-    Raises:
-        UserError: the file lacks the markers.
-    """
-    before, after = split_at_markers(path)
-    result = f"{before}{BEGIN}\n{text}\n{END}{after}"
-    write_atomically(path, lambda partial: partial.write_text(result, encoding="utf-8"))

@@ -437,7 +437,7 @@ def map_quality(measured: dict) -> str:
     """How good the heat maps are, folded up.
 
     Args:
-        measured: of `lesion.report.localisation.explanation_report`.
+        measured: of `lesion.report.explanations.explanation_report`.
 
     Raises:
         KeyError, TypeError, ValueError: not in that form.
