@@ -45,8 +45,9 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
 
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
         checkpoint = beside.submit(load_checkpoint, settings.checkpoint)
-        from lesion.ui.page import STYLE, build_page
+        from lesion.ui.page import build_page
         from lesion.ui.server.allow_list import FILE_SIZE, SESSIONS, guard
+        from lesion.ui.style import STYLE
         from lesion.ui.theme import THEME
 
         page = build_page(Predictor(checkpoint.result()))

@@ -14,10 +14,9 @@ from lesion.inference.predictor import MOST_IN_A_PASS, Predictor
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import Lessons
-from lesion.ui import inputs, link, theme
+from lesion.ui import inputs, link
 from lesion.ui.example_photographs import load_examples
-from lesion.ui.html import body_map as body
-from lesion.ui.html import charts, views
+from lesion.ui.html import answers, heading, heat_map, pieces
 from lesion.ui.server.allow_list import Page
 from lesion.ui.tabs import answer as answer_tab
 from lesion.ui.tabs import cohort as cohort_tab
@@ -44,7 +43,6 @@ async (...given) => {
 """
 """Adds to what is asked (so many values) the tab in view, once one just selected is marked as such, and whether nothing
 but the tab has changed."""
-STYLE = theme.STYLE + views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
 
 
 def build_page(predictor: Predictor) -> gr.Blocks:
@@ -62,7 +60,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         return CODES[cohort.labels[rows[image_id]]] if image_id in rows else truths.get(key)
 
     with Page(title="Skin lesions: image and metadata", analytics_enabled=False) as page:
-        gr.HTML(views.HEADER)
+        gr.HTML(heading.HEADER)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
@@ -89,7 +87,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                     *settings, tab, again = values
                     try:
                         if path is None:
-                            raise UserError(views.WELCOME)
+                            raise UserError(pieces.WELCOME)
                         metadata = Metadata(age, sex, site)
                         photograph = store.get(path, metadata if tab == tab_answer.id else None)
                         filled = [gr.skip() if again else ""] * len(outputs)
@@ -99,13 +97,15 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                             filled[len(answer) :] = influence.show(photograph, metadata, target, *settings)
                         return tuple(filled)
                     except UserError as error:
-                        return tuple(without_answer((views.placeholder if path is None else views.problem)(str(error))))
+                        return tuple(
+                            without_answer((pieces.placeholder if path is None else pieces.problem)(str(error)))
+                        )
 
                 def without_answer(said: str) -> list[str]:
                     """What the tabs hold where there is no answer: `said` in its place."""
                     filled = [""] * len(outputs)
                     filled[0] = filled[len(answer)] = said
-                    filled[len(answer) - 1] = views.placeholder(views.NO_HEAT)
+                    filled[len(answer) - 1] = pieces.placeholder(heat_map.NO_HEAT)
                     return filled
 
                 asked, outputs = [*given.all, method, *influence.controls], [*answer, *influence.outputs]
@@ -126,7 +126,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                     lesson = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
                 for event in lesson.settings:
                     event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
-        gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>', elem_id="attribution")
+        gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
 
         # The tabs about all photographs have no use for the left column; the style sheet hides it there.
         for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab, tab_report):
@@ -146,7 +146,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
             show_progress="minimal", trigger_mode="always_last", concurrency_limit=2 * MOST_IN_A_PASS,
         )  # fmt: skip
         # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
-        nothing = without_answer(views.problem(views.NO_ANSWER))
+        nothing = without_answer(pieces.problem(answers.NO_ANSWER))
         shown.failure(None, None, outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
 
         def choose_example(event: gr.EventData) -> tuple:

@@ -14,11 +14,11 @@ from lesion.inference.activation_maps import heat_layer, overlay
 from lesion.inference.photograph_store import Photograph, PhotographStore
 from lesion.inference.predictor import Prediction
 from lesion.model.conformal import set_in_words
+from lesion.report.reading import belongs, read_report
 from lesion.teaching.influence import change_in_words
 from lesion.ui.api import endpoint
-from lesion.ui.html import views
+from lesion.ui.html import answers, heat_map, pieces
 from lesion.ui.inputs import MOST_PROBABLE, Inputs, explained
-from lesion.ui.tabs.report import belongs, read_report
 
 HEAT_SIZE = 300
 """Longer side of the heat layer, pixels; the browser enlarges it."""
@@ -29,7 +29,7 @@ def measured_maps(folder: Path) -> str:
     """How good the heat maps are, from the checkpoint's report; nothing where it does not say."""
     try:
         report = read_report(folder)
-        return views.map_quality(report["explanations"]) if report and belongs(report, folder) else ""
+        return heat_map.map_quality(report["explanations"]) if report and belongs(report, folder) else ""
     except (UserError, KeyError, TypeError, ValueError, AttributeError):  # the tab "Model report" says what is wrong
         return ""
 
@@ -63,15 +63,15 @@ def build(
         size = max(1, round(width * scale)), max(1, round(height * scale))
         heat = predictor.heat_map(photograph.features, prediction, code, size, method)
         return (
-            views.answer(
+            answers.answer(
                 prediction.probabilities,
                 predictor.diagnosis_set(prediction),
                 predictor.config.conformal.coverage,
                 predictor.is_unfamiliar(photograph.features),
                 truth_of(photograph.key),
             ),
-            views.change(changed(photograph, prediction)),
-            views.heat(photograph.jpeg, heat_layer(heat), code, float(heat.max()), method),
+            pieces.change(changed(photograph, prediction)),
+            heat_map.heat(photograph.jpeg, heat_layer(heat), code, float(heat.max()), method),
         )
 
     def predict(
@@ -86,19 +86,19 @@ def build(
         heat = predictor.heat_map(photograph.features, prediction, code)
         name, what_changed = BY_CODE[prediction.diagnosis].name, changed(photograph, prediction)
         if predictor.is_unfamiliar(photograph.features):
-            summary = f"{views.UNFAMILIAR} {name}. {what_changed}"
+            summary = f"{answers.UNFAMILIAR} {name}. {what_changed}"
         else:
             members = set_in_words(predictor.diagnosis_set(prediction))
-            promise = views.set_promise(predictor.config.conformal.coverage)
+            promise = answers.set_promise(predictor.config.conformal.coverage)
             summary = f"{name}. {members}? {promise} {what_changed}"
         return prediction.probabilities, overlay(read_image(image), heat), summary
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
-            bars = gr.HTML(views.placeholder(views.WELCOME), elem_id="answer")
+            bars = gr.HTML(pieces.placeholder(pieces.WELCOME), elem_id="answer")
             change = gr.HTML(elem_id="change")
         with gr.Column(scale=1, min_width=300):
-            heat = gr.HTML(views.placeholder(views.NO_HEAT), elem_id="heat")
+            heat = gr.HTML(pieces.placeholder(heat_map.NO_HEAT), elem_id="heat")
             with gr.Row():
                 opacity = gr.Slider(
                     0, 100, 60, step=5, label="Opacity (%)", elem_id="opacity", scale=2, min_width=130, buttons=[]

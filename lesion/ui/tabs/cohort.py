@@ -12,7 +12,8 @@ from lesion.errors import UserError
 from lesion.metrics.scores import Difference
 from lesion.teaching.cohort import AGE_BANDS, ANY, PARTS, Cohort, Comparison, Subgroup, check_rule
 from lesion.ui.api import as_given, endpoint
-from lesion.ui.html import charts, views
+from lesion.ui.html import cases, pieces
+from lesion.ui.html.charts import comparison
 
 RULE_CHOICES = [("as in the data set", "dataset"), ("all equally common", "uniform")]
 
@@ -43,24 +44,24 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
         try:
             found = compared(used, shuffled, *others)
         except UserError as error:
-            return views.problem(str(error)), "", "", "", ""
+            return pieces.problem(str(error)), "", "", "", ""
         chosen = in_words(used, shuffled)
         return (
-            views.cohort_summary(found, chosen),
-            charts.differences(found.differences, "full model", "chosen model"),
-            views.side_by_side(
-                charts.confusion(found.confusions["full"], "Full model: image, age, sex and site"),
-                charts.confusion(found.confusions["chosen"], f"Chosen model: {chosen}"),
+            cases.cohort_summary(found, chosen),
+            comparison.differences(found.differences, "full model", "chosen model"),
+            pieces.side_by_side(
+                comparison.confusion(found.confusions["full"], "Full model: image, age, sex and site"),
+                comparison.confusion(found.confusions["chosen"], f"Chosen model: {chosen}"),
             ),
-            views.cases(found.rescued, photographs, f"Right with everything, wrong with {chosen}"),
-            views.cases(found.ruined, photographs, f"Right with {chosen}, wrong with everything"),
+            cases.cases(found.rescued, photographs, f"Right with everything, wrong with {chosen}"),
+            cases.cases(found.ruined, photographs, f"Right with {chosen}, wrong with everything"),
         )
 
     def show_importance(*subgroup_and_rule: str) -> str:
         try:
-            return charts.importances(importance_numbers(*subgroup_and_rule))
+            return comparison.importances(importance_numbers(*subgroup_and_rule))
         except UserError as error:
-            return views.problem(str(error))
+            return pieces.problem(str(error))
 
     def cohort_numbers(used, shuffled, sex, age_band, site, diagnosis, part, rule) -> dict:
         found = compared(used, shuffled, sex, age_band, site, diagnosis, part, rule)
@@ -76,7 +77,7 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
         }
 
     gr.HTML(
-        views.section(
+        pieces.section(
             f"{len(cohort.table):,} photographs kept out of training",
             "Take inputs away from the model, or shuffle them among the lesions, and see what is lost against the full "
             "model. A third of the photographs (the validation part) served to choose when to stop training and to "
@@ -95,20 +96,20 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
         diagnoses = [(ANY, ANY), *((d.name, d.code) for d in DIAGNOSES)]
         diagnosis = gr.Dropdown(diagnoses, value=ANY, label="Only diagnosis", elem_id="only-diagnosis", min_width=160)
         part = gr.Dropdown([ANY, *PARTS], value=ANY, label="Only part", elem_id="only-part", min_width=120)
-    summary = gr.HTML(views.change("Counting …"), elem_id="cohort-summary")
+    summary = gr.HTML(pieces.change("Counting …"), elem_id="cohort-summary")
     differences = gr.HTML(elem_id="differences")
     gr.HTML(
-        views.section(
+        pieces.section(
             "What each input is worth",
             "Permutation importance (Breiman, 2001): what the full model loses when one input is shuffled among the "
             "lesions of the subgroup, mean of five shuffles.",
         )
     )
     importances = gr.HTML(elem_id="importances")
-    gr.HTML(views.section("What is taken for what", "Rows: confirmed diagnosis. Columns: the model's answer."))
+    gr.HTML(pieces.section("What is taken for what", "Rows: confirmed diagnosis. Columns: the model's answer."))
     confusions = gr.HTML(elem_id="confusions")
     gr.HTML(
-        views.section(
+        pieces.section(
             "Cases that changed",
             "One photograph a lesion, the largest change first: its confirmed diagnosis, and how probable the chosen "
             "model → the full model found that. Click one to open it in Answer, where diagnoses are as common as in "
@@ -117,9 +118,9 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
     )
     with gr.Row(equal_height=False):
         with gr.Column(min_width=340):
-            rescued = gr.HTML(js_on_load=views.CASES_SCRIPT, elem_id="rescued")
+            rescued = gr.HTML(js_on_load=cases.CASES_SCRIPT, elem_id="rescued")
         with gr.Column(min_width=340):
-            ruined = gr.HTML(js_on_load=views.CASES_SCRIPT, elem_id="ruined")
+            ruined = gr.HTML(js_on_load=cases.CASES_SCRIPT, elem_id="ruined")
 
     subgroup = [sex, age_band, site, diagnosis, part]
     for control in (used, shuffled, *subgroup, rule):

@@ -28,8 +28,9 @@ from lesion.teaching.influence import (
     switches_in_words,
 )
 from lesion.ui.api import as_given, endpoint, in_sentences
+from lesion.ui.html import alarms, pieces
 from lesion.ui.html import body_map as body
-from lesion.ui.html import charts, views
+from lesion.ui.html.charts import contributions, roc_curve
 from lesion.ui.inputs import Inputs, explained
 from lesion.ui.tabs.answer import NEEDS_IMAGE
 
@@ -101,23 +102,25 @@ def build(
             if c in prevalences
         ]
         return (
-            views.change(change_in_words(answers["image alone"], answers["both"], metadata)),
-            charts.side_by_side(answers),
-            charts.waterfall(influence.shapley(code, scale), code, scale),
-            charts.age_curve(influence.ages[1:], influence.age_curve, metadata.age, influence.switches),
+            pieces.change(change_in_words(answers["image alone"], answers["both"], metadata)),
+            contributions.side_by_side(answers),
+            contributions.waterfall(influence.shapley(code, scale), code, scale),
+            contributions.age_curve(influence.ages[1:], influence.age_curve, metadata.age, influence.switches),
             body.body_map(influence.by_site(code), code, metadata.site),
-            charts.site_table(influence.by_site_and_sex(code), code, metadata.site or UNKNOWN, metadata.sex or UNKNOWN),
-            views.change(smallest_change_in_words(influence.smallest_change, metadata)),
-            views.alarm_here(found["dataset"], parse_threshold(threshold)) + views.by_prevalence(rows),
+            contributions.site_table(
+                influence.by_site_and_sex(code), code, metadata.site or UNKNOWN, metadata.sex or UNKNOWN
+            ),
+            pieces.change(smallest_change_in_words(influence.smallest_change, metadata)),
+            alarms.alarm_here(found["dataset"], parse_threshold(threshold)) + alarms.by_prevalence(rows),
         )
 
     def show_alarm(choice: str, share: float, threshold: float) -> tuple[str, str]:
         try:
             prevalence, at = parse_prevalence(choice, share, training), parse_threshold(threshold)
         except UserError as error:
-            return views.problem(str(error)), ""
+            return pieces.problem(str(error)), ""
         alarm = cohort.alarm(at, prevalence)
-        return views.alarm(alarm, prevalence_in_words(prevalence)), charts.roc(alarm, at)
+        return alarms.alarm(alarm, prevalence_in_words(prevalence)), roc_curve.roc(alarm, at)
 
     def case(image: str | None, age: str, sex: str, site: str) -> tuple[Photograph, Metadata]:
         if image is None:
@@ -146,13 +149,13 @@ def build(
             0.1, 50, 2, step=0.1, label="Melanomas among all photographs (%)", elem_id="share", min_width=220,
             interactive=True, scale=2,
         )  # fmt: skip
-    change = gr.HTML(views.placeholder(views.WELCOME), elem_id="largest-change")
-    gr.HTML(views.section("Three answers side by side", "The same model, asked with some of its inputs hidden."))
+    change = gr.HTML(pieces.placeholder(pieces.WELCOME), elem_id="largest-change")
+    gr.HTML(pieces.section("Three answers side by side", "The same model, asked with some of its inputs hidden."))
     three = gr.HTML(elem_id="three-answers")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=340):
             gr.HTML(
-                views.section(
+                pieces.section(
                     "Who contributed what",
                     "What each input adds, averaged over every order in which the four may become known: exact Shapley "
                     "values (Shapley, 1953).",
@@ -162,29 +165,29 @@ def build(
             scale = gr.Radio(SCALES, value=SCALES[0], label="Scale", elem_id="scale")
         with gr.Column(min_width=340):
             gr.HTML(
-                views.section(
+                pieces.section(
                     "If the patient were younger or older", "Everything else as it is. Click the plot to choose an age."
                 )
             )
-            curve = gr.HTML(js_on_load=charts.AGE_SCRIPT, elem_id="age-curve")
+            curve = gr.HTML(js_on_load=contributions.AGE_SCRIPT, elem_id="age-curve")
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=340):
             gr.HTML(
-                views.section("If it were somewhere else", "The same photograph at another site. Click to choose one.")
+                pieces.section("If it were somewhere else", "The same photograph at another site. Click to choose one.")
             )
             figure = gr.HTML(js_on_load=body.SCRIPT, elem_id="body-map")
         with gr.Column(scale=2, min_width=340):
-            gr.HTML(views.section("Site and sex together", "At the age chosen."))
+            gr.HTML(pieces.section("Site and sex together", "At the age chosen."))
             table = gr.HTML(elem_id="site-table")
             gr.HTML(
-                views.section(
+                pieces.section(
                     "The smallest change that flips the answer",
                     "Of all 855 combinations of age, sex and site: fewest fields changed, then fewest years.",
                 )
             )
             smallest = gr.HTML(elem_id="smallest-change")
     gr.HTML(
-        views.section(
+        pieces.section(
             "Raising the alarm",
             "An alarm rings where the probability of melanoma, as in the data set, is at least the threshold. It rings "
             "for the same photographs wherever it is used; what an alarm means there is another matter. Counted on the "
@@ -204,7 +207,7 @@ def build(
             alarm = gr.HTML(numbers, elem_id="alarm")
         with gr.Column(min_width=340):
             roc = gr.HTML(curve_of_thresholds, elem_id="roc")
-    take = gr.HTML(views.section("Take it with you", "What this tab shows, for a notebook or for print."))
+    take = gr.HTML(pieces.section("Take it with you", "What this tab shows, for a notebook or for print."))
     with gr.Row():
         as_csv = gr.Button("All combinations (CSV)", elem_id="get-csv")
         as_pdf = gr.Button("Handout (PDF)", elem_id="get-pdf")

@@ -12,7 +12,8 @@ from lesion.errors import UserError
 from lesion.model.calibration import WEIGHTINGS
 from lesion.teaching.lab import Lab, LabRun, LabSettings
 from lesion.ui.api import as_given, endpoint
-from lesion.ui.html import charts, views
+from lesion.ui.html import pieces
+from lesion.ui.html.charts import comparison, learning_curve
 
 WEIGHTING_CHOICES = list(zip(("none", "square root", "balanced"), WEIGHTINGS, strict=True))
 LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01]
@@ -43,23 +44,30 @@ def build(lab: Lab) -> gr.Radio:
             for result in lab.train(settings):
                 epochs.append(result)
                 words = f"Run {name}: epoch {result.epoch} of {result.epochs}, {result.seconds:.1f} s."
-                yield kept, views.change(words), charts.learning_curves(ordered({**histories, name: epochs})), gr.skip()
+                yield (
+                    kept,
+                    pieces.change(words),
+                    learning_curve.learning_curves(ordered({**histories, name: epochs})),
+                    gr.skip(),
+                )
         except UserError as error:
-            yield kept, views.problem(str(error)), gr.skip(), gr.skip()
+            yield kept, pieces.problem(str(error)), gr.skip(), gr.skip()
             return
         kept = ordered({**kept, name: list(chosen)})
         words = f"Run {name}, {in_words(settings)}: trained in {result.seconds:.1f} s."
-        yield kept, views.change(words), gr.skip(), results(kept)
+        yield kept, pieces.change(words), gr.skip(), results(kept)
 
     def results(kept: dict) -> str:
         """Confusion matrices of the runs there are, and their difference where there are two."""
         runs = {name: lab.result(LabSettings(*values)) for name, values in kept.items()}
         titles = {name: f"Run {name}: {in_words(run.settings)}" for name, run in runs.items()}
-        matrices = views.side_by_side(*(charts.confusion(run.confusion, titles[name]) for name, run in runs.items()))
+        matrices = pieces.side_by_side(
+            *(comparison.confusion(run.confusion, titles[name]) for name, run in runs.items())
+        )
         if len(runs) < 2:
             return matrices
         found = lab.compare(*(run.settings for run in runs.values()))
-        return charts.differences(found, "run A", "run B", LUCK) + matrices
+        return comparison.differences(found, "run A", "run B", LUCK) + matrices
 
     def train_numbers(inputs, weighting, epochs, learning_rate, seed) -> Iterator[dict]:
         settings, history = LabSettings(inputs, weighting, epochs, learning_rate, seed), []
@@ -78,7 +86,7 @@ def build(lab: Lab) -> gr.Radio:
         return {name: {**vars(d), "difference": d.difference} for name, d in found.items()}
 
     gr.HTML(
-        views.section(
+        pieces.section(
             "Train the head in front of the class",
             "The head is the last part of the model: it weighs what the backbone sees in a photograph (the embedding) "
             f"against age, sex and site. Here it is trained anew on {len(lab.labels):,} photographs kept out of "
@@ -98,9 +106,9 @@ def build(lab: Lab) -> gr.Radio:
         train_b = gr.Button("Train as run B", variant="primary", elem_id="train-b", min_width=120)
         stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=80)
     status = gr.HTML(
-        views.change("Choose, press train, and watch. Then change one thing and train as run B."), elem_id="lab-status"
+        pieces.change("Choose, press train, and watch. Then change one thing and train as run B."), elem_id="lab-status"
     )
-    curves = gr.HTML(views.placeholder("The learning curves grow here."), elem_id="lab-curves")
+    curves = gr.HTML(pieces.placeholder("The learning curves grow here."), elem_id="lab-curves")
     shown = gr.HTML(elem_id="lab-results")
 
     chosen = [used, weighting, epochs, rate, seed]
@@ -115,7 +123,7 @@ def build(lab: Lab) -> gr.Radio:
         )
         for button, name in zip((train_a, train_b), RUNS, strict=True)
     ]  # fmt: skip
-    stopped = views.change("Stopped. The runs that were complete are still there.")
+    stopped = pieces.change("Stopped. The runs that were complete are still there.")
     stop.click(
         None, None, status, js=f"() => {json.dumps(stopped)}", cancels=trainings, api_visibility="private",
         show_progress="hidden",

@@ -9,7 +9,8 @@ from gradio.events import Dependency
 
 from lesion.teaching.lessons import Lesson, Lessons
 from lesion.ui.api import as_given, endpoint, in_sentences
-from lesion.ui.html import charts, views
+from lesion.ui.html import lesson_steps
+from lesion.ui.html.charts import contributions
 from lesion.ui.inputs import CHOICE, values_of
 from lesion.ui.inputs import now as changed_now
 
@@ -61,7 +62,7 @@ def build(
             for i in range(MOST_SETUPS)
         ]
         return (
-            views.lesson(lesson.title, lesson.story), *setups, views.question(lesson.question),
+            lesson_steps.lesson(lesson.title, lesson.story), *setups, lesson_steps.question(lesson.question),
             gr.Radio(list(lesson.options), value=None), "", gr.Walkthrough(selected=LOOK),
         )  # fmt: skip
 
@@ -71,9 +72,9 @@ def build(
 
     def revealed(lesson: Lesson, guess: str | None) -> str:
         found = lesson.reveal()
-        picture = charts.side_by_side(found.answers) if found.answers else ""
+        picture = contributions.side_by_side(found.answers) if found.answers else ""
         texts = [found.text, *(found.moral if found.holds else ())]
-        return views.reveal(lesson.question, lesson.options[found.correct], guess, texts) + picture
+        return lesson_steps.reveal(lesson.question, lesson.options[found.correct], guess, texts) + picture
 
     def numbers(key: str) -> dict:
         lesson = lessons.get(key)
@@ -89,7 +90,7 @@ def build(
     picker = gr.Dropdown(choices, value=first.key, label="Lesson", elem_id="lesson")
     with gr.Walkthrough(selected=LOOK, elem_id="walkthrough") as steps:
         with gr.Step("Look", id=LOOK):
-            story = gr.HTML(views.lesson(first.title, first.story), elem_id="story")
+            story = gr.HTML(lesson_steps.lesson(first.title, first.story), elem_id="story")
             with gr.Row():
                 buttons = [
                     gr.Button(
@@ -100,7 +101,7 @@ def build(
                 ]  # fmt: skip
             to_guess = gr.Button("Now guess", variant="primary", elem_id="to-guess")
         with gr.Step("Guess", id=GUESS):
-            question = gr.HTML(views.question(first.question), elem_id="question")
+            question = gr.HTML(lesson_steps.question(first.question), elem_id="question")
             guess = gr.Radio(list(first.options), label="Your guess", elem_id="guess")
             to_see = gr.Button("Show what the model answers", variant="primary", elem_id="to-see")
         with gr.Step("See", id=SEE):

@@ -26,7 +26,7 @@ from conftest import EXAMPLES, ROOT, start_app
 from lesion.data.reading import FORMATS, UPRIGHT, read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
-from lesion.ui.html import views
+from lesion.ui.html import pieces
 from lesion.ui.server.allow_list import UNKNOWN
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
@@ -732,4 +732,4 @@ def test_addresses_that_lead_nowhere(server, path):
 def test_html_in_a_value_is_shown_as_text():
     with pytest.raises(UserError) as error:
         read_image(b"x", "<script>alert(1)</script>")
-    assert "<script>" in str(error.value) and "<script>" not in views.problem(str(error.value))
+    assert "<script>" in str(error.value) and "<script>" not in pieces.problem(str(error.value))
