@@ -52,14 +52,14 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
 
         page = build_page(Predictor(checkpoint.result()))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
-    page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the gate bounds
+    page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the allow-list bounds
     try:
         page.launch(
             server_name=settings.host, server_port=settings.port, root_path=settings.root_path, auth=settings.login,
             share=settings.share, theme=THEME, css=STYLE, footer_links=["api"], run_history=False,
             enable_monitoring=False, max_file_size=FILE_SIZE,
             state_session_capacity=SESSIONS,
-            ssr_mode=False, num_workers=0,  # whose processes would answer past the gate
+            ssr_mode=False, num_workers=0,  # whose processes would answer past the allow-list
             app_kwargs=guard(page),
         )  # fmt: skip
     except SystemExit:

@@ -15,6 +15,7 @@ from lesion.ui.example_photographs import load_examples
 from lesion.ui.html import examples
 
 MOST_PROBABLE = "most probable"
+NEEDS_IMAGE = "Give a photograph first: a JPEG or PNG file."
 CHOICE = {
     "api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple", "concurrency_id": "choice",
     "concurrency_limit": 1,
