@@ -10,6 +10,8 @@ from lesion.ui.html.wording import data_uri
 from lesion.words import percent
 
 NO_HEAT = "The heat map appears here."
+FRAME = 4, 3
+"""Proportions of the frame that a photograph is fitted into, as in STYLE."""
 STYLE = """
 #heat .placeholder { aspect-ratio: 4 / 3; }
 #heat:not(:has(figure)) { padding-bottom: 5.3rem; }
@@ -19,6 +21,7 @@ STYLE = """
   background: color-mix(in srgb, currentColor 12%, transparent); }
 .heat img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; margin: 0; }
 .heat .layer { opacity: var(--heat-opacity, .6); }
+.heat .read { position: absolute; box-shadow: 0 0 0 100rem rgb(0 0 0 / .6); outline: 1px solid rgb(255 255 255 / .7); }
 .heat figcaption { font-size: var(--text-sm); line-height: 1.4; margin-top: .3rem; min-height: 4.2em; }
 .heat .scale { display: flex; gap: .5rem; align-items: center; margin-top: .35rem; font-size: var(--text-sm); }
 .heat .ramp { flex: 1; height: .6rem; border-radius: 4px;
@@ -33,7 +36,15 @@ STYLE = """
 """
 
 
-def heat(photograph: bytes, layer: Image.Image, code: str, strength: float, method: str) -> str:
+def heat(
+    photograph: bytes,
+    layer: Image.Image,
+    code: str,
+    strength: float,
+    method: str,
+    size: tuple[int, int],
+    box: tuple[int, int, int, int],
+) -> str:
     """The photograph with the heat laid over it, the warmer the less transparent; the opacity is the page's
     --heat-opacity.
 
@@ -43,6 +54,8 @@ def heat(photograph: bytes, layer: Image.Image, code: str, strength: float, meth
         code: the diagnosis explained.
         strength: the map's largest value on the scale common to this diagnosis and the most probable one.
         method: how the map was made.
+        size: of the photograph, width and height, pixels.
+        box: the part of it that the model reads: left, top, right, bottom, pixels. The rest is shaded.
     """
     buffer = io.BytesIO()
     layer.save(buffer, "PNG", transparency=bytes(range(256)), compress_level=1)
@@ -53,13 +66,34 @@ def heat(photograph: bytes, layer: Image.Image, code: str, strength: float, meth
         text = f"Faint: little in this photograph speaks for {name}, compared with the most probable diagnosis."
     else:
         text = f"Bright areas spoke most for {name}."
+    square, note = "", ""
+    if box != (0, 0, *size):
+        square, note = f'<span class="read" style="{place(size, box)}"></span>', " Only the bright square is read."
     return (
         f'<figure class="heat"><div class="frame"><img src="{data_uri(photograph, "jpeg")}" alt="The photograph">'
-        f'<img class="layer" src="{data_uri(buffer.getvalue(), "png")}" alt="Heat map: {text}"></div>'
+        f'<img class="layer" src="{data_uri(buffer.getvalue(), "png")}" alt="Heat map: {text}">{square}</div>'
         f'<div class="scale"><span>no evidence</span><span class="ramp"></span><span>most</span></div>'
-        f"<figcaption>{text} On one scale with the most probable diagnosis ({html.escape(method)}).</figcaption>"
+        f"<figcaption>{text} On one scale with the most probable diagnosis ({html.escape(method)}).{note}</figcaption>"
         f"</figure>"
     )
+
+
+def place(size: tuple[int, int], box: tuple[int, int, int, int]) -> str:
+    """Where a part of a photograph lies in the frame that the whole of it is fitted into, as CSS.
+
+    Args:
+        size: of the photograph, width and height.
+        box: the part: left, top, right, bottom.
+    """
+    scale = min(side / length for side, length in zip(FRAME, size, strict=True))
+    rules = []
+    for side, length, start, end, names in zip(
+        FRAME, size, box[:2], box[2:], ("left width", "top height"), strict=True
+    ):
+        bar = (side - scale * length) / 2
+        values = bar + scale * start, scale * (end - start)
+        rules += [f"{name}:{100 * value / side:.3f}%" for name, value in zip(names.split(), values, strict=True)]
+    return ";".join(rules)
 
 
 def map_quality(measured: dict) -> str:

@@ -84,7 +84,15 @@ class Answers:
                 self.truth_of(photograph.key),
             ),
             pieces.change(self.changed(photograph, prediction)),
-            heat_map.heat(photograph.jpeg, heat_layer(heat), code, float(heat.max()), method),
+            heat_map.heat(
+                photograph.jpeg,
+                heat_layer(heat),
+                code,
+                float(heat.max()),
+                method,
+                photograph.features.size,
+                predictor.config.transform.box(photograph.features.size),
+            ),
         )
 
     def predict(
