@@ -24,7 +24,7 @@ from lesion.report.localisation import (
     read_masks,
     spread,
 )
-from lesion.ui.html import views
+from lesion.ui.html import heat_map
 from lesion.words import percent
 
 
@@ -175,11 +175,11 @@ def test_report(predictor, table, masks, monkeypatch):
     assert "deletion minus random order" in perturbed["orders"][GAUSSIAN]
     assert report == explanation_report(predictor, table, masks, rounds=50), "the same seed gives the same report"
 
-    words = views.map_quality(report)
+    words = heat_map.map_quality(report)
     assert words.count("<tr>") == 1 + len(METHODS) and "How good are these maps?" in words
     assert percent(report["methods"]["Grad-CAM"]["energy"]["value"]) in words
     report["methods"]["Grad-CAM"]["energy minus centred Gaussian"]["interval"] = [-0.2, -0.1]
-    grad_cam = views.map_quality(report).split('<th scope="row">Grad-CAM</th>')[1].split("</tr>")[0]
+    grad_cam = heat_map.map_quality(report).split('<th scope="row">Grad-CAM</th>')[1].split("</tr>")[0]
     assert "worse" in grad_cam
     with pytest.raises(KeyError):
-        views.map_quality({})
+        heat_map.map_quality({})
