@@ -169,6 +169,7 @@ def test_the_test_command_is_what_ci_runs():
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
+@pytest.mark.process
 def test_a_shallow_clone_has_the_app_and_its_checkpoint(tmp_path):
     command = next(line for line in commands_of(README) if line.startswith("git clone"))
     command = command.replace("ADDRESS_OF_THIS_REPOSITORY", ROOT.as_uri())
@@ -187,6 +188,7 @@ def test_the_code_runs(monkeypatch):
     assert names["influence"].shapley("akiec").contributions.keys() == {"image", "age", "sex", "site"}
 
 
+@pytest.mark.process
 def test_the_client_code_runs(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     server = running_app(BUNDLED, tmp_path / "log")
