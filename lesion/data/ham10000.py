@@ -18,12 +18,11 @@ from tqdm.auto import tqdm
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import OLDEST, Metadata
-from lesion.data.reading import read_image
+from lesion.data.reading import SUFFIXES, read_image
 from lesion.errors import UserError
 
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 CSV_NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEFAULT_SPLIT_SEED = 2
 """The smallest seed whose held-out part has, of every diagnosis, one of the 124 photographs we have at full size: the
 app's examples are such photographs."""
@@ -83,7 +82,7 @@ def read_table(folder: Path, allow_missing: bool = False, verify: bool = True) -
             raise UserError(f"{csv}, {row.image_id}: {error}") from None
     on_disk = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in SUFFIXES:
             on_disk.setdefault(path.stem, path)
     out = pd.DataFrame(
         {
