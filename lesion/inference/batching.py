@@ -30,6 +30,7 @@ class BatchingQueue:
             value: its input.
 
         Raises:
+            RuntimeError: the function gave another number of outputs than inputs.
             BaseException: what the function raised; all who shared the run get it.
         """
         ours: Future = Future()
@@ -43,9 +44,13 @@ class BatchingQueue:
             if waiting:
                 values, futures = zip(*(waiting.popleft() for _ in range(min(len(waiting), self.most))), strict=True)
                 try:
-                    for future, output in zip(futures, self.functions[name](values), strict=True):
-                        future.set_result(output)
+                    outputs = self.functions[name](values)
+                    if len(outputs) != len(values):
+                        raise RuntimeError(f"{name} gave {len(outputs)} outputs for {len(values)} inputs")
                 except BaseException as error:
                     for future in futures:
                         future.set_exception(error)
+                else:
+                    for future, output in zip(futures, outputs, strict=True):
+                        future.set_result(output)
                 return
