@@ -230,7 +230,7 @@ def label(site: str, probability: float, region: Region, fill: str) -> str:
 
 def short(probability: float) -> str:
     """The percent as a label has room for it, as HTML."""
-    return html.escape(percent(probability).replace("less than ", "<"))
+    return html.escape(percent(probability).replace("less than ", "<").replace("more than ", ">"))
 
 
 def pressed(site: str | None, selected: str | None) -> str:
