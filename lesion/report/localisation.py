@@ -26,7 +26,7 @@ from lesion.data.diagnoses import CODES
 from lesion.data.ham10000 import records_of
 from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.inference.activation_maps import METHODS, OFFERED, formula_maps, gradients_of
+from lesion.inference.activation_maps import METHODS, formula_maps, gradients_of
 from lesion.inference.predictor import Predictor
 from lesion.metrics.bootstrap import bootstrap_weights, mean_with_interval
 
@@ -346,7 +346,7 @@ def explanation_report(
             "pointing minus centred Gaussian": pointing - guess_pointing,
         }
         methods[name] = {
-            "offered": name in OFFERED,
+            "offered": name in predictor.map_methods,
             "cells": list(maps.shape[1:]),
             "runs again": "the head and the last stage" if METHODS[name].earlier else "the head",
             "empty maps": int((maps.max((1, 2)) == 0).sum()),
