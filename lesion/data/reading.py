@@ -17,6 +17,7 @@ import threading
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -101,12 +102,15 @@ def read_image(source: str | Path | bytes, name: str | None = None) -> Image.Ima
         UserError: not an image of an accepted format, damaged, smaller than 16 pixels or too large.
     """
     name = name or (Path(source).name if isinstance(source, str | Path) else "The file")
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"There is no file {source}.") from None
-    except OSError as error:
-        raise UserError(f"{source} cannot be read ({error.strerror}).") from None
+    if isinstance(source, bytes):
+        content = source
+    else:
+        try:
+            content = Path(source).read_bytes()
+        except FileNotFoundError:
+            raise UserError(f"There is no file {source}.") from None
+        except OSError as error:
+            raise UserError(f"{source} cannot be read ({error.strerror}).") from None
     if content[4:8] == b"ftyp" and any(brand in content[8:64] for brand in HEIC_BRANDS):
         raise UserError(
             f"{name} is a HEIC photograph, which cannot be read here. Save it as JPEG: on an iPhone, set Settings > "
@@ -143,6 +147,7 @@ def decode(content: bytes, name: str) -> Image.Image:
         # Pillow reads these while it opens the file, and copies out every field.
         content = DIRECTORIES.sub(rb"\1none", content)
     reader = BoundedReader(content, most_metadata)
+    image: Any  # each format's class has more than Pillow's common one
     with Image.open(reader, formats=FORMATS) as image:
         reader.bytes_left = math.inf  # from here on the size of the image is a limit
         check_size(image, name)
@@ -257,7 +262,8 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         try:
             own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if "sRGB" not in ImageCms.getProfileDescription(own):
-                image = ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                srgb = ImageCms.createProfile("sRGB")
+                image = cast(Image.Image, ImageCms.profileToProfile(image, own, srgb, outputMode="RGB"))
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
     return to_rgb(image)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,9 +131,11 @@ def unscaled_maps(
     with recording():
         stage_map = torch.stack(list(stage_maps))
         if METHODS[method].earlier:
+            stages = split_backbone(model.backbone)
+            assert stages is not None, "such a method is offered only where there is an earlier stage"
             feature_map = stage_map.requires_grad_()
             with model.autocast():
-                feature_map = split_backbone(model.backbone)[1](feature_map).float()
+                feature_map = stages[1](feature_map).float()
             return recorded_maps(model, stage_map, feature_map, metadata, method, codes)
         if not (model.pooled and isinstance(model.backbone, ConvNeXt)):
             return recorded_maps(model, stage_map.requires_grad_(), stage_map, metadata, method, codes)
@@ -194,7 +197,7 @@ def gradients_of(
     return torch.autograd.grad(explained.sum(), inputs)
 
 
-def covered_share(backbone: nn.Module, method: str, input_size: int, cells: int) -> float:
+def covered_share(backbone: Any, method: str, input_size: int, cells: int) -> float:
     """How much of the photograph's width and height a stage's cells span, from the top left corner.
 
     A convolution with stride 2 and no padding drops an odd row or column: at 120 pixels ConvNeXt's last stage has
@@ -226,6 +229,11 @@ def enlarge(activation_map: np.ndarray, size: tuple[int, int], covered: float = 
     padded = Image.fromarray(np.pad(activation_map, margin, mode="edge"))
     box = (margin, margin, margin + width / covered, margin + height / covered)
     return np.clip(np.asarray(padded.resize(size, Image.Resampling.BICUBIC, box)), 0, 1)
+
+
+def on_one_scale(maps: np.ndarray) -> np.ndarray:
+    """Maps, float (K, h, w), as float32 whose largest value is 1, or all of which are 0."""
+    return (maps / (maps.max() or 1)).astype(np.float32)
 
 
 def heat_layer(heat: np.ndarray) -> Image.Image:

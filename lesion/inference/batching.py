@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 
 class BatchingQueue:
@@ -22,7 +23,7 @@ class BatchingQueue:
         self._waiting: dict[str, deque[tuple[object, Future]]] = {name: deque() for name in functions}
         self._thread = ThreadPoolExecutor(1, "batching")
 
-    def ask(self, name: str, value: object) -> object:
+    def ask(self, name: str, value: object) -> Any:
         """The output for one input, once its turn has come.
 
         Args:

@@ -15,7 +15,8 @@ from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.data.transforms import shrink
 from lesion.errors import UserError
-from lesion.inference.predictor import Features, Predictor
+from lesion.inference.features import Features
+from lesion.inference.predictor import Predictor
 
 DISPLAY_SIZE = 1200
 """Longer side of a photograph on the screen, pixels at most."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,12 +24,14 @@ from lesion.inference.activation_maps import (
     covered_share,
     enlarge,
     offered_methods,
+    on_one_scale,
     recorded_maps,
     recording,
     split_backbone,
     unscaled_maps,
 )
 from lesion.inference.batching import BatchingQueue
+from lesion.inference.features import Features, FirstMap
 from lesion.model.calibration import EVERYTHING, SUBSETS, UNIFORM, effective, reweight
 from lesion.model.checkpoint import Checkpoint, load_checkpoint
 from lesion.model.fusion import head_logits, one_an_image
@@ -38,34 +40,6 @@ PRIORS = ("dataset", "uniform")
 """Diagnoses as common as in the data set, or all equally common."""
 MOST_IN_A_PASS = 8
 """Photographs, or heat maps, that share a pass, at most: more bring little, and the first would wait for them."""
-
-
-class FirstMap(NamedTuple):
-    """A class activation map that was made in the same pass as the features: by the first method, of the diagnosis that
-    was most probable with a record; float32 (1, h, w) in [0, 1]."""
-
-    metadata: Metadata
-    code: str
-    activation_map: np.ndarray
-
-
-@dataclass(frozen=True)
-class Features:
-    """All that the head needs of a photograph.
-
-    Attributes:
-        feature_map: float32 (C, h, w), the backbone's last.
-        embedding: float32, of `FusionModel.pool`, of one image: (D,), or (P, C) for MetaBlock.
-        size: width and height of the photograph, pixels.
-        earlier_map: float32 (C, h, w), of the stage before the last; None where the backbone cannot be cut there.
-        first_map: where one was asked for.
-    """
-
-    feature_map: torch.Tensor
-    embedding: np.ndarray
-    size: tuple[int, int]
-    earlier_map: torch.Tensor | None
-    first_map: FirstMap | None
 
 
 class PassRequest(NamedTuple):
@@ -103,7 +77,7 @@ class Prediction:
     @property
     def diagnosis(self) -> str:
         """The code of the most probable diagnosis."""
-        return max(self.probabilities, key=self.probabilities.get)
+        return max(self.probabilities, key=self.probabilities.__getitem__)
 
 
 class Predictor:
@@ -128,7 +102,7 @@ class Predictor:
     @property
     def precision(self) -> str:
         """In which the backbone computes: "float32" or "bfloat16"."""
-        return "bfloat16" if self.model.bfloat16 else "float32"
+        return "bfloat16" if self.model.in_bfloat16 else "float32"
 
     def features(self, image: Image.Image, metadata: Metadata | None = None) -> Features:
         """Runs the backbone; the one costly step.
@@ -146,7 +120,8 @@ class Predictor:
         """One pass for several photographs, of which each takes less time than alone."""
         batch = torch.stack([request.inputs for request in requests]).to(memory_format=torch.channels_last)
         explained = METHODS[self.map_methods[0]].earlier and any(r.metadata is not None for r in requests)
-        earlier_maps = first_maps = [None] * len(requests)
+        first_maps: list[FirstMap | None] = [None] * len(requests)
+        earlier_maps: Any = [None] * len(requests)
         with recording(), self.model.autocast():
             if self.stages is None:
                 feature_maps = self.model.forward_features(batch)
@@ -327,7 +302,7 @@ class Predictor:
             ours = [request for request in requests if request.method == method]
             rows = [(request, code) for request in ours for code in request.codes]
             earlier = METHODS[method].earlier
-            stage_maps = [r.features.earlier_map if earlier else r.features.feature_map for r, _ in rows]
+            stage_maps: list[Any] = [r.features.earlier_map if earlier else r.features.feature_map for r, _ in rows]
             metadata, _ = self.config.encoder.encode([r.metadata for r, _ in rows])
             unscaled = iter(unscaled_maps(self.model, stage_maps, metadata, method, [code for _, code in rows]))
             for request in ours:
@@ -394,11 +369,6 @@ class Predictor:
         target = target or self.predict(features, metadata).diagnosis
         check_code(target)
         return self.enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size, "Grad-CAM")
-
-
-def on_one_scale(maps: np.ndarray) -> np.ndarray:
-    """Maps, float (K, h, w), as float32 whose largest value is 1, or all of which are 0."""
-    return (maps / (maps.max() or 1)).astype(np.float32)
 
 
 def load_predictor(source: str | Path = "weights") -> Predictor:

@@ -357,7 +357,7 @@ def measure(args: argparse.Namespace, log: Path) -> None:
     finally:
         stop(server)
     one, size = float(np.median(passes)), predictor.config.transform.size
-    precision = "bfloat16" if predictor.model.bfloat16 else "float32"
+    precision = predictor.precision
     low, high = (1000 * np.percentile(passes, part) for part in (10, 90))
     print(
         f"{available_cores()} cores, {precision}, {size} px: a bare forward pass takes {1000 * one:.0f} ms, the median "

@@ -55,7 +55,7 @@ def test_bfloat16_answers_like_float32(checkpoint, bundled):
 def test_bfloat16_is_chosen_by_measurement(checkpoint, monkeypatch):
     for faster in (True, False):
         monkeypatch.setattr("lesion.inference.predictor.bfloat16_is_faster", lambda faster=faster: faster)
-        assert Predictor(load_checkpoint(checkpoint)).model.bfloat16 is faster
+        assert Predictor(load_checkpoint(checkpoint)).model.in_bfloat16 is faster
     assert bfloat16_is_faster.__wrapped__() in (True, False)
 
 
