@@ -21,7 +21,7 @@ from lesion.errors import UserError
 
 PREFIX = "skin-lesion-demo-"
 KEPT = 40 * 60
-"""Seconds after which a file is removed, whatever happened to it."""
+"""Seconds after its last use that a file is removed; `PhotographStore.get` renews the time of a photograph."""
 ROOM = 2 * 10**9
 """Bytes of all files together; beyond them the oldest go first."""
 PAUSE = 10
