@@ -17,7 +17,7 @@ from lesion.model.calibration import NOTHING, SUBSETS, VIEWS
 from lesion.model.checkpoint import CONFIG
 from lesion.model.fusion import one_an_image
 from lesion.report.answers import ROUNDS, SEED, Answers
-from lesion.report.calibration import calibration_report
+from lesion.report.calibration import calibration_per_class, calibration_report
 from lesion.report.coverage import coverage_of_views
 from lesion.report.curves import learning_curves, ranking_curves
 from lesion.report.out_of_distribution import out_of_distribution_report
@@ -66,6 +66,7 @@ def build_report(answers: Answers) -> dict:
         report[f"per class, {RULES[rule]}"] = best.per_class(rule)
         report[f"confusion matrix, {RULES[rule]}"] = confusion_matrix(labels, decisions, labels=CLASSES).tolist()
     report["calibration"], reliability = calibration_report(answers, scores)
+    report["calibration per class"] = calibration_per_class(scores, table.lesion_id)
     report["conformal"] = coverage_of_views(answers, weights)
     report["subgroups"] = subgroups(table, labels, best.probabilities, prevalence, weights)
     report["curves"] = {

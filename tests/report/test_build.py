@@ -4,6 +4,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
+from lesion.data.diagnoses import CODES
+from lesion.metrics.calibration_error import CalibrationError
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE
 
 
@@ -18,6 +20,17 @@ def test_calibration_is_reported_before_and_after(answers, report):
         for when in ("before", "after"):
             assert of_both[when]["ece"]["interval"][0] <= of_both[when]["ece"]["interval"][1]
             assert sum(p["images"] for p in report["curves"]["reliability"][name][when]) == len(labels)
+
+
+def test_calibration_of_each_dangerous_diagnosis(answers, report):
+    for name, subset in (("all metadata", EVERYTHING), ("no metadata", IMAGE_ALONE)):
+        assert list(report["calibration per class"][name]) == ["mel", "bcc", "akiec"]
+        for code, entry in report["calibration per class"][name].items():
+            k = CODES.index(code)
+            shown, lesions = answers.probabilities[subset], answers.table.lesion_id
+            assert entry["value"] == CalibrationError(shown[:, k], answers.labels == k, lesions).value
+            assert 0 <= entry["interval"][0] <= entry["interval"][1] < 1
+            assert entry["images"] == (answers.labels == k).sum()
 
 
 def test_every_metric_names_its_rule(report):
