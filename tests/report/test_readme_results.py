@@ -1,6 +1,6 @@
 """The headline figures in Markdown."""
 
-from lesion.report.readme_results import results_table
+from lesion.report.readme_results import results_table, systems_table
 
 
 def test_sets_pictures_and_systems_are_told(report):
@@ -15,6 +15,23 @@ def test_sets_pictures_and_systems_are_told(report):
     table = results_table({**report, "systems": {"budget": budget, "systems": systems, "published": published}})
     assert "seed 0, 1, from random weights" in table and "| theirs, as published | image | 0.7179 | – |" in table
     assert "| two | lesion | 0.700 (0.600 to 0.800) |" in table and "| 0.031 (0.010 to 0.050) |" in table
+    named = {**systems[0], "start": "ImageNet weights"}, {**systems[1], "start": "random weights"}
+    table_of_starts = "\n".join(systems_table({"budget": budget, "systems": named, "published": published}))
+    assert "| one | ImageNet weights | lesion |" in table_of_starts, "each row says its own start"
+    assert "| two | random weights | lesion |" in table_of_starts and "from random weights" not in table_of_starts
     sets = report["conformal"]["all metadata"]
     assert f"{sets['coverage']['value']:.3f}" in table and "(90% promised)" in table
     assert report["novelty"]["families"].keys() > {"noise", "blurred lesions"} and "blurred lesions" in table
+
+
+def test_headline_and_calibration_per_class(report):
+    table = results_table(report)
+    header = next(line for line in table.splitlines() if line.startswith("| inputs | accuracy"))
+    assert "| macro F1 |" in header and "| malignant AUROC |" in header
+    mel = report["calibration per class"]["all metadata"]["mel"]
+    assert f"- **Calibration error per class**, against the rest (all metadata): mel {mel['value']:.3f}" in table
+
+
+def test_a_report_of_an_earlier_version_is_shown(report):
+    old = {key: value for key, value in report.items() if key not in ("calibration per class", "fresh pass")}
+    assert "Calibration error per class" not in results_table(old) and "| macro F1 |" in results_table(old)
