@@ -42,6 +42,7 @@ LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 HEADLINE = (
     "dataset.accuracy",
     "dataset.weighted_f1",
+    "dataset.macro_f1",
     "uniform.balanced_accuracy",
     "log_loss",
     "macro_auroc",
@@ -56,7 +57,6 @@ OTHER_RULE = (
     "uniform.weighted_f1",
     "uniform.macro_f1",
     "dataset.balanced_accuracy",
-    "dataset.macro_f1",
 )
 PER_CLASS = ("precision", "recall", "f1")
 RANKING = ("auroc", "average_precision")
