@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 import joblib
-import timm
-import torch
+
+PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""What a network computes in, by Accelerate's name of its mixed precision."""
 
 
 def available_cores() -> int:
@@ -44,7 +45,7 @@ def bfloat16_is_faster(rounds: int = 3) -> bool:
     Args:
         rounds: measurements of each, after one to warm up; the shortest counts.
     """
-    import torch  # here, so that this module can be imported before torch
+    import torch  # here, so that this module can be imported before torch, and limit_threads take effect on it
 
     def shortest(multiply: Callable[[], object]) -> float:
         times = []
@@ -61,6 +62,11 @@ def bfloat16_is_faster(rounds: int = 3) -> bool:
         return shortest(lambda: torch.nn.functional.linear(inputs, weight)) < exact * 2 / 3
 
 
-def settings() -> dict[str, str]:
-    """Versions that a result may depend on."""
-    return {"torch": torch.__version__, "timm": timm.__version__, "threads": str(torch.get_num_threads())}
+def versions() -> dict[str, str]:
+    """Versions that a result may depend on, and the number of threads."""
+    import PIL
+    import timm  # here, so that this module can be imported before torch
+    import torch
+
+    names = {"torch": torch.__version__, "timm": timm.__version__, "pillow": PIL.__version__}
+    return {**names, "threads": str(torch.get_num_threads())}

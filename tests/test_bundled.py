@@ -14,9 +14,10 @@ from lesion.data.reading import read_image
 from lesion.inference.predictor import Predictor
 from lesion.model.calibration import EVERYTHING, NOTHING, SUBSETS
 from lesion.model.checkpoint import CONFIG, load_checkpoint
-from lesion.report.markdown import model_card, results_table
+from lesion.report.model_card import model_card
 from lesion.report.out_of_distribution_images import drawn, text
 from lesion.report.reading import BEGIN, END
+from lesion.report.readme_results import results_table
 from lesion.ui.example_photographs import load_examples
 
 
@@ -63,9 +64,9 @@ def test_examples_are_held_out_and_cover_the_diagnoses(predictor):
 
 def test_examples_are_familiar_and_a_page_of_text_is_not(predictor):
     for example in load_examples():
-        assert not predictor.is_unfamiliar(predictor.features(read_image(example.path)))
+        assert not predictor.is_out_of_distribution(predictor.features(read_image(example.path)))
     for page in drawn(text, 0, "report"):
-        assert predictor.is_unfamiliar(predictor.features(page))
+        assert predictor.is_out_of_distribution(predictor.features(page))
 
 
 def test_sets_hold_the_true_diagnosis_nine_times_in_ten(report):

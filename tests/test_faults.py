@@ -54,7 +54,7 @@ def test_two_processes_read_and_evaluate_as_one(training):
 
 def save_again(checkpoint, folder):
     loaded = load_checkpoint(checkpoint)
-    save_checkpoint(folder, loaded.model, loaded.config, loaded.held_out(), loaded.familiarity)
+    save_checkpoint(folder, loaded.model, loaded.config, loaded.held_out(), loaded.detector)
 
 
 @pytest.mark.parametrize("renamed", [0, 1, 2, 3])

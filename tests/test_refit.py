@@ -20,8 +20,10 @@ def test_refit_repeats_what_training_fitted(checkpoint, ham10000, tmp_path):
     for view in ("fused", "image alone", "metadata alone"):
         losses = [c.config.training["validation"][view]["log_loss"] for c in (before, after)]
         assert losses[1] == pytest.approx(losses[0], abs=0.01)
-    np.testing.assert_allclose(before.config.conformal.thresholds, after.config.conformal.thresholds, atol=0.05)
-    np.testing.assert_allclose(before.familiarity.mean, after.familiarity.mean, atol=0.02)
+    np.testing.assert_allclose(
+        before.config.prediction_sets.thresholds, after.config.prediction_sets.thresholds, atol=0.05
+    )
+    np.testing.assert_allclose(before.detector.mean, after.detector.mean, atol=0.02)
     for name, tensor in before.model.state_dict().items():
         assert tensor.equal(after.model.state_dict()[name])
     documents = [json.loads((c.folder / "config.json").read_text()) for c in (before, after)]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 
-class SharedRuns:
+class BatchingQueue:
     """Runs functions of several inputs, one run at a time, in a thread of its own.
 
     Two runs at once would share the cores and both be late, and one run for several takes less time than one for each.
@@ -20,7 +20,7 @@ class SharedRuns:
     def __init__(self, functions: dict[str, Callable[[Sequence], Sequence]], most: int):
         self.functions, self.most = functions, most
         self._waiting: dict[str, deque[tuple[object, Future]]] = {name: deque() for name in functions}
-        self._thread = ThreadPoolExecutor(1, "shared-runs")
+        self._thread = ThreadPoolExecutor(1, "batching")
 
     def ask(self, name: str, value: object) -> object:
         """The output for one input, once its turn has come.

@@ -29,7 +29,7 @@ from lesion.inference.activation_maps import (
     split_backbone,
     unscaled_maps,
 )
-from lesion.inference.batching import SharedRuns
+from lesion.inference.batching import BatchingQueue
 from lesion.model.calibration import EVERYTHING, SUBSETS, UNIFORM, effective
 from lesion.model.checkpoint import Checkpoint, load_checkpoint
 from lesion.model.fusion import head_logits, one_an_image
@@ -119,7 +119,12 @@ class Predictor:
         self.stages = split_backbone(self.model.backbone)
         self.map_methods = tuple(m for m in OFFERED if self.stages or not METHODS[m].earlier)
         # Heat maps first: they are short, and the last thing that somebody waits for.
-        self._runs = SharedRuns({"maps": self.run_maps, "backbone": self.run_backbone}, MOST_IN_A_PASS)
+        self._queue = BatchingQueue({"maps": self.run_maps, "backbone": self.run_backbone}, MOST_IN_A_PASS)
+
+    @property
+    def precision(self) -> str:
+        """In which the backbone computes: "float32" or "bfloat16"."""
+        return "bfloat16" if self.model.bfloat16 else "float32"
 
     def features(self, image: Image.Image, metadata: Metadata | None = None) -> Features:
         """Runs the backbone; the one costly step.
@@ -130,7 +135,7 @@ class Predictor:
                 next: made in the same pass, it takes half of the time that it takes later.
         """
         request = PassRequest(self.config.transform(image.convert("RGB")), image.size, metadata)
-        return self._runs.ask("backbone", request)
+        return self._queue.ask("backbone", request)
 
     def run_backbone(self, requests: Sequence[PassRequest]) -> list[Features]:
         """One pass for several photographs, of which each takes less time than alone."""
@@ -237,21 +242,21 @@ class Predictor:
         row = self.probabilities(features, [metadata], prevalence=prevalence)[0]
         return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata)
 
-    def diagnosis_set(self, prediction: Prediction) -> tuple[str, ...]:
+    def prediction_set(self, prediction: Prediction) -> tuple[str, ...]:
         """The conformal set of an answer, most probable diagnosis first: the codes among which the true one is, for a
-        share `config.conformal.coverage` of the photographs like those of the data set.
+        share `config.prediction_sets.coverage` of the photographs like those of the data set.
 
         Args:
             prediction: of `predict`, at the data set's prevalence.
         """
         row = np.array([[prediction.probabilities[code] for code in CODES]])
         _, known = self.config.encoder.encode([prediction.metadata])
-        members = self.config.conformal.sets(row, effective(SUBSETS[EVERYTHING], known))[0]
+        members = self.config.prediction_sets.sets(row, effective(SUBSETS[EVERYTHING], known))[0]
         return tuple(CODES[k] for k in np.argsort(-row[0]) if members[k])
 
-    def is_unfamiliar(self, features: Features) -> bool:
+    def is_out_of_distribution(self, features: Features) -> bool:
         """Whether the picture is unlike the photographs that the model was trained on."""
-        return self.checkpoint.familiarity.is_unfamiliar(one_an_image(features.embedding[None])[0])
+        return self.checkpoint.detector.is_out_of_distribution(one_an_image(features.embedding[None])[0])
 
     def activation_maps(
         self,
@@ -280,7 +285,7 @@ class Predictor:
         if first and request[1:] == (first.metadata, self.map_methods[0], (first.code,)):
             return first.activation_map
         if METHODS[method].earlier:
-            return self._runs.ask("maps", request)
+            return self._queue.ask("maps", request)
         return self.run_maps([request])[0]  # of the head alone: shorter than to wait for a turn
 
     def run_maps(self, requests: Sequence[MapRequest]) -> list[np.ndarray]:

@@ -64,13 +64,13 @@ class Calibration:
     Attributes:
         class_weights: the loss weights the head was trained with, (7,).
         prevalence: frequencies of the classes in the training part, (7,).
-        temperatures, strengths: one for each subset of the inputs, (16,).
+        temperatures, prior_correction_exponents: one for each subset of the inputs, (16,).
     """
 
     class_weights: np.ndarray
     prevalence: np.ndarray
     temperatures: np.ndarray
-    strengths: np.ndarray
+    prior_correction_exponents: np.ndarray
 
     def log_probabilities(
         self, logits: np.ndarray, present: np.ndarray, prevalence: np.ndarray | None = None
@@ -87,7 +87,7 @@ class Calibration:
             float64 (..., 7).
         """
         subset = subset_index(present)[..., None]
-        corrected = logits.astype(np.float64) - self.strengths[subset] * np.log(self.class_weights)
+        corrected = logits.astype(np.float64) - self.prior_correction_exponents[subset] * np.log(self.class_weights)
         corrected /= self.temperatures[subset]
         if prevalence is not None:
             corrected = log_softmax(corrected, axis=-1) + np.log(prevalence) - np.log(self.prevalence)

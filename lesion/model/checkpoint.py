@@ -1,4 +1,4 @@
-"""The checkpoint folder: model.safetensors (float16), config.json, held_out.safetensors and familiarity.safetensors.
+"""The checkpoint folder: arrays in model (float16), held_out and out_of_distribution.safetensors, and config.json.
 
 config.json is written last and names the SHA-256 of the others, so a folder that mixes two trainings, or lost part
 of a file, is refused. Nothing is ever unpickled.
@@ -7,7 +7,7 @@ of a file, is refused. Nothing is ever unpickled.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,61 +17,36 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 
-from lesion.data.diagnoses import CODES
-from lesion.data.metadata import OLDEST, SEXES, SITES, MetadataEncoder
-from lesion.data.transforms import CROP_MODES, ImageTransform
+from lesion.data.metadata import SEXES, SITES
 from lesion.errors import UserError, shown
 from lesion.files import prepare_folder, sha256, write_together
-from lesion.model.calibration import Calibration
-from lesion.model.conformal import ConformalSets
-from lesion.model.fusion import FUSIONS, FusionModel, create_backbone
+from lesion.model.checkpoint_config import (
+    DETECTOR,
+    DETECTOR_OF_FORMAT_2,
+    FORMAT,
+    CheckpointConfig,
+    from_document,
+    from_format_2,
+)
+from lesion.model.fusion import FusionModel, create_backbone
 from lesion.model.held_out import HeldOut, read_held_out, serialise
 from lesion.model.hub import GET_ONE, resolve
-from lesion.model.out_of_distribution import FamiliarityCheck
+from lesion.model.out_of_distribution import MahalanobisDetector
 
-FORMAT = 2
 MODEL, CONFIG, REPORT = "model.safetensors", "config.json", "report.json"
-HELD_OUT, FAMILIARITY = "held_out.safetensors", "familiarity.safetensors"
+HELD_OUT = "held_out.safetensors"
 FLOATS = ("F16", "BF16", "F32")
 """Types of weights, as safetensors names them."""
 
 
 @dataclass(frozen=True)
-class CheckpointConfig:
-    """Everything but the weights.
-
-    Attributes:
-        backbone: timm model name.
-        fusion: how image and metadata are joined, one of `lesion.model.fusion.FUSIONS`.
-        transform: of prediction.
-        encoder: of the metadata.
-        calibration: of the probabilities.
-        conformal: thresholds of the sets of diagnoses.
-        training: how the model was made, for people: start, data, recipe, seeds, minutes, licence.
-    """
-
-    backbone: str
-    fusion: str
-    transform: ImageTransform
-    encoder: MetadataEncoder
-    calibration: Calibration
-    conformal: ConformalSets
-    training: dict
-
-    @property
-    def metadata(self) -> bool:
-        """Whether the model reads metadata."""
-        return self.fusion != "none"
-
-
-@dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory; the model is in evaluation mode, float32; `familiarity` tells other pictures apart."""
+    """A checkpoint in memory; the model is in evaluation mode, float32; `detector` finds out-of-distribution images."""
 
     folder: Path
     config: CheckpointConfig
     model: FusionModel
-    familiarity: FamiliarityCheck
+    detector: MahalanobisDetector
 
     def held_out(self) -> HeldOut:
         """Reads held_out.safetensors.
@@ -98,7 +73,7 @@ def save_checkpoint(
     model: FusionModel,
     config: CheckpointConfig,
     held_out: HeldOut,
-    familiarity: FamiliarityCheck,
+    detector: MahalanobisDetector,
     beside: dict[str, Callable[[Path], object]] | None = None,
 ) -> None:
     """Writes a checkpoint folder, whole or not at all; the report of an earlier checkpoint in it is removed.
@@ -108,7 +83,7 @@ def save_checkpoint(
         model: its weights are stored as float16.
         config: everything else.
         held_out: the validation and test images.
-        familiarity: fitted on the training part.
+        detector: fitted on the training part.
         beside: what writes further files, by name, that are replaced together with the checkpoint.
 
     Raises:
@@ -130,28 +105,16 @@ def save_checkpoint(
     contents = {
         MODEL: save_tensors(weights),
         HELD_OUT: serialise(arrays, texts),
-        FAMILIARITY: save_arrays(familiarity.arrays()),
+        DETECTOR: save_arrays(detector.arrays()),
     }
-    document = {
-        "format": FORMAT,
-        "backbone": config.backbone,
-        "fusion": config.fusion,
-        "diagnoses": CODES,
-        "sexes": SEXES,
-        "sites": SITES,
-        "image": asdict(config.transform),
-        "encoder": asdict(config.encoder),
-        "calibration": {k: np.asarray(v).tolist() for k, v in vars(config.calibration).items()},
-        "conformal": {k: np.asarray(v).tolist() for k, v in vars(config.conformal).items()},
-        "training": config.training,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
-    }
+    document = config.to_document({name: hashlib.sha256(content).hexdigest() for name, content in contents.items()})
     contents[CONFIG] = (json.dumps(document, indent=2) + "\n").encode()
     writers = dict(beside or {})
     for name, content in contents.items():  # CONFIG, the last, makes the folder a checkpoint
         writers[name] = lambda path, content=content: path.write_bytes(content)
     write_together({folder / name: write for name, write in writers.items()})
-    (folder / REPORT).unlink(missing_ok=True)
+    for stale in (REPORT, DETECTOR_OF_FORMAT_2):
+        (folder / stale).unlink(missing_ok=True)
 
 
 def load_config(folder: Path) -> CheckpointConfig:
@@ -168,53 +131,20 @@ def load_config(folder: Path) -> CheckpointConfig:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}). {GET_ONE}") from None
     version = document.get("format") if isinstance(document, dict) else None
-    if version != FORMAT:
+    if version not in (2, FORMAT):
         raise UserError(
-            f"{path} has checkpoint format {shown(version)}; this version reads format {FORMAT}. Update the "
+            f"{path} has checkpoint format {shown(version)}; this version reads formats 2 and {FORMAT}. Update the "
             "application, or use a checkpoint that it wrote."
         )
     try:
-        for name, expected in (("diagnoses", CODES), ("sexes", SEXES), ("sites", SITES)):
-            if tuple(document[name]) != expected:
-                raise ValueError(f"{name} are {shown(document[name])}, not {list(expected)}")
-        conformal = ConformalSets(
-            float(document["conformal"]["coverage"]),
-            np.array(document["conformal"]["thresholds"], dtype=np.float64),
-            np.array(document["conformal"]["pooled"], dtype=bool),
-        )
-        if not conformal.thresholds.shape == conformal.pooled.shape == (16, 7):
-            raise ValueError("the thresholds of conformal sets must be of 16 subsets and 7 diagnoses")
-        if not np.all((conformal.thresholds >= 0) & (conformal.thresholds <= 1)) or not 0 < conformal.coverage < 1:
-            raise ValueError("the thresholds and the coverage of conformal sets must be from 0 to 1")
-        image = document["image"]
-        transform = ImageTransform(
-            int(image["size"]), int(image["working_size"]), tuple(map(float, image["mean"])),
-            tuple(map(float, image["std"])), str(image.get("crop_mode", "squash")),
-        )  # fmt: skip
-        encoder = MetadataEncoder(**{k: float(v) for k, v in document["encoder"].items()})
-        calibration = Calibration(**{k: np.array(v, dtype=np.float64) for k, v in document["calibration"].items()})
-        shapes = [x.shape for x in vars(calibration).values()]
-        if shapes != [(7,), (7,), (16,), (16,)]:
-            raise ValueError(f"calibration has the shapes {shapes}, not 7, 7, 16 and 16")
-        if not all(np.all((x > 1e-9) & (x < 1e9)) for x in vars(calibration).values()):
-            raise ValueError("calibration has values that are not positive numbers, or cannot be")
-        if transform.crop_mode not in CROP_MODES:
-            raise ValueError(f"the image's crop_mode must be one of {', '.join(CROP_MODES)}")
-        if not (32 <= transform.size <= 2048 and 32 <= transform.working_size <= 100_000):
-            raise ValueError(f"image sizes {transform.size} and {transform.working_size} cannot be")
-        if not 0 <= encoder.age_mean <= OLDEST or not 1e-3 < encoder.age_std <= OLDEST:
-            raise ValueError("the encoder's age_mean and age_std must be years")
-        if len(transform.mean) != 3 or len(transform.std) != 3:
-            raise ValueError("the image's mean and std must have three values")
-        if not all(abs(x) < 1e3 for x in transform.mean) or not all(1e-3 < x < 1e3 for x in transform.std):
-            raise ValueError("the image's mean and std must be numbers, std positive")
-        if not isinstance(document["backbone"], str) or document["fusion"] not in FUSIONS:
-            raise ValueError(f"backbone must be a name and fusion one of {', '.join(FUSIONS)}")
-        hashes = {name: str(document["sha256"][name]) for name in (MODEL, HELD_OUT, FAMILIARITY)}
-        training = dict(document["training"])
+        document = from_format_2(document) if version == 2 else document
+        config = from_document(document)
+        hashes = {name: str(document["sha256"][name]) for name in (MODEL, HELD_OUT, DETECTOR)}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} cannot be used: {reason}. {GET_ONE}") from None
+    if version == 2:
+        hashes[DETECTOR_OF_FORMAT_2] = hashes.pop(DETECTOR)
     for name, expected in hashes.items():
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}. {GET_ONE}")
@@ -223,9 +153,7 @@ def load_config(folder: Path) -> CheckpointConfig:
                 f"{folder / name} is not the file that {CONFIG} was written with (damaged, or from another training). "
                 f"{GET_ONE}"
             )
-    return CheckpointConfig(
-        document["backbone"], document["fusion"], transform, encoder, calibration, conformal, training
-    )
+    return config
 
 
 def load_checkpoint(source: str | Path) -> Checkpoint:
@@ -252,10 +180,10 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     if any(buffer.is_meta for buffer in model.buffers()):  # timm computes some of them, and the file has none of these
         model = FusionModel(create_backbone(config.backbone), config.fusion)
         model.load_state_dict(weights)
-    familiarity = read_familiarity(folder)
-    if familiarity.mean.shape != model.head.null_image.shape:
-        raise UserError(f"{folder / FAMILIARITY} is of another model. {GET_ONE}")
-    return Checkpoint(folder, config, model.to(memory_format=torch.channels_last).eval(), familiarity)
+    detector = read_detector(folder)
+    if detector.mean.shape != model.head.null_image.shape:
+        raise UserError(f"{folder / DETECTOR} is of another model. {GET_ONE}")
+    return Checkpoint(folder, config, model.to(memory_format=torch.channels_last).eval(), detector)
 
 
 def read_weights(path: Path, backbone: str, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -289,13 +217,16 @@ def read_weights(path: Path, backbone: str, expected: dict[str, torch.Tensor]) -
     return weights
 
 
-def read_familiarity(folder: Path) -> FamiliarityCheck:
-    """Reads familiarity.safetensors.
+def read_detector(folder: Path) -> MahalanobisDetector:
+    """Reads out_of_distribution.safetensors, or familiarity.safetensors in a folder of format 2.
 
     Raises:
         UserError: missing or damaged.
     """
+    path = folder / DETECTOR
+    if not path.exists():
+        path = folder / DETECTOR_OF_FORMAT_2
     try:
-        return FamiliarityCheck.from_arrays(load_arrays(folder / FAMILIARITY))
+        return MahalanobisDetector.from_arrays(load_arrays(path))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / FAMILIARITY} cannot be read ({error}). {GET_ONE}") from None
+        raise UserError(f"{path} cannot be read ({error}). {GET_ONE}") from None

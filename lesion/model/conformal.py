@@ -34,7 +34,7 @@ ROUNDING = 1 - 1e-5
 
 
 @dataclass(frozen=True)
-class ConformalSets:
+class PredictionSets:
     """Which probabilities put a diagnosis into the set.
 
     Attributes:
@@ -89,9 +89,9 @@ def threshold(probabilities: np.ndarray, lesion_ids: np.ndarray, coverage: float
     return float(np.sort(probabilities)[-needed]) * ROUNDING
 
 
-def fit_conformal(
+def fit_prediction_sets(
     probabilities: np.ndarray, known: np.ndarray, labels: np.ndarray, lesion_ids: np.ndarray, coverage: float = COVERAGE
-) -> ConformalSets:
+) -> PredictionSets:
     """Thresholds for each subset of the inputs, from the validation part.
 
     A subset learns from the photographs whose record knows all of its fields, as its temperature does. Where these are
@@ -103,7 +103,7 @@ def fit_conformal(
         known: bool (N, 3), of `MetadataEncoder.encode`.
         labels: int (N,).
         lesion_ids: N ids.
-        coverage: see `ConformalSets`.
+        coverage: see `PredictionSets`.
     """
     thresholds, pooled = np.zeros((len(SUBSETS), len(CODES))), np.ones((len(SUBSETS), len(CODES)), bool)
     lesion_ids = np.asarray(lesion_ids)
@@ -116,7 +116,7 @@ def fit_conformal(
             ids = lesion_ids[rows[of_class]]
             if enough(len(np.unique(ids)), coverage):
                 thresholds[index, k], pooled[index, k] = threshold(of_true[of_class], ids, coverage), False
-    return ConformalSets(coverage, thresholds, pooled)
+    return PredictionSets(coverage, thresholds, pooled)
 
 
 def set_in_words(codes: Sequence[str]) -> str:

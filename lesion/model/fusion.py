@@ -21,40 +21,87 @@ from torch import nn
 
 from lesion.data.diagnoses import DIAGNOSES
 from lesion.data.metadata import ABSENT, FIELD_OF_COLUMN, WIDTH
-from lesion.errors import UserError
+from lesion.errors import UserError, shown
 
 DEFAULT_BACKBONE = "convnext_small.fb_in22k_ft_in1k"
 LAYER_SCALE_FROM_SCRATCH = 0.1
 """ConvNeXt scales each block's output by 1e-6 at first, which suits hundreds of epochs; short runs start here."""
+STAGES = 4
+"""Of a ConvNeXt."""
+DRY_RUN_SIZE = 64
+"""Pixels; a multiple of every usual stride."""
 
 
-def create_backbone(name: str, pretrained: bool = False, drop_path_rate: float = 0.0) -> nn.Module:
+def create_backbone(
+    name: str, pretrained: bool = False, drop_path_rate: float = 0.0, depths: tuple[int, ...] | None = None
+) -> nn.Module:
     """A timm backbone without its classifier.
 
     Args:
         name: timm model name, with or without a pretrained tag.
         pretrained: load timm's weights of that name from the Hugging Face Hub.
         drop_path_rate: stochastic depth, where the architecture has it (densenet121, for one, has not).
+        depths: blocks of each of the four stages of a ConvNeXt; by default as its name says.
 
     Raises:
-        UserError: timm has no such model, or no network that takes it.
+        UserError: timm has no such model, or it is not accepted (see `check_backbone`), or `depths` are not.
     """
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:5])
         hint = f"; similar names: {close}" if close else ""
         raise UserError(f"timm has no model {name!r}{hint}. timm.list_models() lists all.")
     options = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+    if depths is not None:
+        if not timm.models.is_model_in_modules(name, ["convnext"]):
+            raise UserError(f"The depth of {name} cannot be chosen; give depths for a ConvNeXt, or none.")
+        if len(depths) != STAGES or min(depths) < 1:
+            raise UserError(f"Depths {shown(depths)} are not accepted; give {STAGES} whole numbers from 1.")
+        options["depths"] = tuple(depths)
     try:
         backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
         backbone = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    check_backbone(backbone, name)
     if not pretrained:
         for parameter_name, parameter in backbone.named_parameters():
             if parameter_name.endswith(".gamma"):
                 nn.init.constant_(parameter, LAYER_SCALE_FROM_SCRATCH)
     return backbone
+
+
+def check_backbone(backbone: nn.Module, name: str) -> None:
+    """Runs a small image through a backbone, on the device of its weights, to see that it can be used here.
+
+    Heat maps and MetaBlock read the last features as (batch, channels, height, width), and images have other sizes
+    than those the architecture was made for. Vision transformers and Swin are refused by this.
+
+    Raises:
+        UserError: it cannot.
+    """
+    device = next(backbone.parameters()).device
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad(), torch.device(device):
+            features = backbone.forward_features(torch.zeros(1, 3, DRY_RUN_SIZE, DRY_RUN_SIZE))
+            cells = DRY_RUN_SIZE // backbone.feature_info[-1]["reduction"]
+            expected = (1, backbone.num_features, cells, cells)
+            problem = f"its last features have the shape {tuple(features.shape)}, not {expected}"
+            if tuple(features.shape) == expected:
+                pooled = backbone.forward_head(features, pre_logits=True)
+                width = backbone.head_hidden_size
+                problem = "" if tuple(pooled.shape) == (1, width) else f"its pooled features are not of width {width}"
+    except Exception as error:  # architectures raise many things where they cannot read the image
+        problem = str(error).strip().split("\n")[0].rstrip(".")
+    backbone.train(was_training)
+    if problem:
+        raise UserError(
+            f"{name} is not accepted for an image of {DRY_RUN_SIZE} × {DRY_RUN_SIZE} pixels: {problem}. Choose a "
+            "convolutional network, which reads images of any size and gives a map (batch, channels, height, width), "
+            "such as convnext_small, efficientnet_b0, densenet121 or resnet50."
+        )
 
 
 def create_classifier(width: int) -> nn.Sequential:

@@ -26,13 +26,13 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class FamiliarityCheck:
+class MahalanobisDetector:
     """Tells embeddings like those of the training part from others.
 
     Attributes:
         mean: of the training embeddings, float32 (D,).
         whitening: the components, each divided by its standard deviation, float32 (K, D).
-        threshold: a larger score is unfamiliar.
+        threshold: a larger score is out of distribution.
         false_alarm_rate: the share of the validation part above the threshold, at most.
     """
 
@@ -46,7 +46,7 @@ class FamiliarityCheck:
         a photograph like them."""
         return np.square((embeddings - self.mean) @ self.whitening.T).sum(1)
 
-    def is_unfamiliar(self, embedding: np.ndarray) -> bool:
+    def is_out_of_distribution(self, embedding: np.ndarray) -> bool:
         """Whether one picture's embedding, float (D,), is unlike a dermoscopic photograph's."""
         return bool(self.score(embedding[None])[0] > self.threshold)
 
@@ -56,7 +56,7 @@ class FamiliarityCheck:
         return {"mean": self.mean, "whitening": self.whitening, "limits": limits}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "FamiliarityCheck":
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "MahalanobisDetector":
         """The check that `arrays` were taken of.
 
         Raises:
@@ -71,15 +71,15 @@ class FamiliarityCheck:
         return cls(mean, whitening, float(limits[0]), float(limits[1]))
 
 
-def fit_familiarity(
+def fit_detector(
     training: np.ndarray, validation: np.ndarray, false_alarm_rate: float = FALSE_ALARM_RATE
-) -> FamiliarityCheck:
+) -> MahalanobisDetector:
     """Components from the training part, the threshold from the validation part.
 
     Args:
         training: float (N, D), pooled image embeddings.
         validation: float (M, D).
-        false_alarm_rate: the share of the validation part that may be called unfamiliar.
+        false_alarm_rate: the share of the validation part that may be called out of distribution.
     """
     mean = training.mean(0, dtype=np.float64)
     variances, components = np.linalg.eigh(np.cov(training, rowvar=False, dtype=np.float64))  # in ascending order
@@ -87,7 +87,7 @@ def fit_familiarity(
     real = variances > SMALLEST_VARIANCE * variances[0]
     whitening = components[real] / np.sqrt(variances[real])[:, None]
     whitening = np.ascontiguousarray(whitening, np.float32)  # safetensors stores rows in this order
-    check = FamiliarityCheck(mean.astype(np.float32), whitening, np.inf, false_alarm_rate)
+    check = MahalanobisDetector(mean.astype(np.float32), whitening, np.inf, false_alarm_rate)
     # One of the scores themselves, so that no more than the given share lies above it.
     threshold = np.quantile(check.score(validation), 1 - false_alarm_rate, method="higher")
-    return FamiliarityCheck(check.mean, check.whitening, float(threshold), false_alarm_rate)
+    return MahalanobisDetector(check.mean, check.whitening, float(threshold), false_alarm_rate)

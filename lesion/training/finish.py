@@ -14,9 +14,9 @@ from lesion.model.calibration import (
     fit_calibration,
     subset_index,
 )
-from lesion.model.conformal import ConformalSets, fit_conformal
+from lesion.model.conformal import PredictionSets, fit_prediction_sets
 from lesion.model.fusion import FusionHead, head_logits, one_an_image
-from lesion.model.out_of_distribution import FamiliarityCheck, fit_familiarity
+from lesion.model.out_of_distribution import MahalanobisDetector, fit_detector
 from lesion.training.data import TrainingData
 
 
@@ -27,14 +27,14 @@ def calibrate(logits: np.ndarray, data: TrainingData) -> Calibration:
         logits: float (16, N, 7), of the N validation rows with each of SUBSETS.
         data: gives class weights, prevalence, labels and what is known.
     """
-    temperatures, strengths = np.ones((2, len(SUBSETS)))
+    temperatures, prior_correction_exponents = np.ones((2, len(SUBSETS)))
     labels, known = data.labels[data.split.validation], data.known[data.split.validation]
     for index, present in enumerate(SUBSETS):
         of_subset = subset_index(effective(present, known)) == index
         if of_subset.any():
             fitted = fit_calibration(logits[index, of_subset].astype(np.float64), labels[of_subset], data.weights)
-            temperatures[index], strengths[index] = fitted
-    return Calibration(data.weights, data.prevalence, temperatures, strengths)
+            temperatures[index], prior_correction_exponents[index] = fitted
+    return Calibration(data.weights, data.prevalence, temperatures, prior_correction_exponents)
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Fitted:
     """What is fitted to a trained model.
 
     Attributes:
-        calibration, conformal: on the validation part.
-        familiarity: on the training part, its threshold on the validation part.
+        calibration, prediction_sets: on the validation part.
+        detector: on the training part, its threshold on the validation part.
         validation: the metrics of the validation part for each of VIEWS (the image alone, without metadata).
     """
 
     calibration: Calibration
-    conformal: ConformalSets
-    familiarity: FamiliarityCheck
+    prediction_sets: PredictionSets
+    detector: MahalanobisDetector
     validation: dict[str, dict]
 
 
@@ -73,8 +73,8 @@ def fit_after_training(
     probabilities = calibration.probabilities(logits, present)
     return Fitted(
         calibration,
-        fit_conformal(probabilities, known, labels, data.table.lesion_id.to_numpy()[rows]),
-        fit_familiarity(one_an_image(training), one_an_image(validation)),
+        fit_prediction_sets(probabilities, known, labels, data.table.lesion_id.to_numpy()[rows]),
+        fit_detector(one_an_image(training), one_an_image(validation)),
         {name: summarise(labels, probabilities[index], data.prevalence) for name, index in views.items()},
     )
 

@@ -42,8 +42,8 @@ def refit(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str
     validation = held_out.embeddings[np.isin(rows, prepared.split.validation)]
     fitted = fit_after_training(checkpoint.model.head, training, validation, prepared, config.metadata)
     changed = replace(
-        config, calibration=fitted.calibration, conformal=fitted.conformal,
+        config, calibration=fitted.calibration, prediction_sets=fitted.prediction_sets,
         training={**recorded, "validation": fitted.validation},
     )  # fmt: skip
-    save_checkpoint(output, checkpoint.model, changed, held_out, fitted.familiarity)
+    save_checkpoint(output, checkpoint.model, changed, held_out, fitted.detector)
     print_validation(fitted.validation)

@@ -13,7 +13,7 @@ from PIL import Image
 from conftest import ROOT
 from lesion.data.held_out_photographs import FILE, HeldOutPhotographs
 from lesion.errors import UserError
-from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, load_config
+from lesion.model.checkpoint import DETECTOR, HELD_OUT, load_config
 from lesion.model.held_out import read_held_out
 from lesion.model.photographs import pack, small_jpeg
 
@@ -21,7 +21,7 @@ from lesion.model.photographs import pack, small_jpeg
 def copied(checkpoint: Path, folder: Path) -> Path:
     """A checkpoint folder of its own."""
     folder.mkdir()
-    for name in ("config.json", "model.safetensors", HELD_OUT, FAMILIARITY):
+    for name in ("config.json", "model.safetensors", HELD_OUT, DETECTOR):
         (folder / name).symlink_to(checkpoint / name)
     return folder
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lesion.inference.batching import SharedRuns
+from lesion.inference.batching import BatchingQueue
 
 
 def test_those_who_wait_share_a_run_in_the_order_of_coming_and_the_first_function_goes_first():
@@ -21,7 +21,7 @@ def test_those_who_wait_share_a_run_in_the_order_of_coming_and_the_first_functio
         runs.append(("negate", *values))
         return [-value for value in values]
 
-    shared = SharedRuns({"negate": negate, "double": double}, most=3)
+    shared = BatchingQueue({"negate": negate, "double": double}, most=3)
     questions = [*(("double", i) for i in range(6)), ("negate", 9)]
     with ThreadPoolExecutor(len(questions)) as askers:
         asked = []
@@ -43,7 +43,7 @@ def test_a_failed_run_fails_all_that_shared_it_and_nothing_after():
             raise ZeroDivisionError("as told")
         return values
 
-    shared = SharedRuns({"divide": divide}, most=2)
+    shared = BatchingQueue({"divide": divide}, most=2)
     with pytest.raises(ZeroDivisionError, match="as told"):
         shared.ask("divide", 1)
     broken.clear()

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from lesion.errors import UserError
 from lesion.files import sha256
 from lesion.model.checkpoint import load_checkpoint, save_checkpoint
 from lesion.model.held_out import read_held_out
-from lesion.model.out_of_distribution import FamiliarityCheck
+from lesion.model.out_of_distribution import MahalanobisDetector
 
 
 @pytest.fixture
@@ -59,29 +60,66 @@ def edit_held_out(folder, edit):
     rename_hash(folder, path.name)
 
 
-def edit_familiarity(folder, width):
+def edit_sets(folder, **values):
+    """Changes values of the prediction sets."""
+    edit_config(folder, lambda d: d["prediction_sets"].update(values))
+
+
+def edit_detector(folder, width):
     """Replaces the check for other pictures by one for embeddings of another width."""
-    arrays = FamiliarityCheck(np.zeros(width, np.float32), np.ones((1, width), np.float32), 1.0, 0.02).arrays()
-    save_arrays(arrays, folder / "familiarity.safetensors")
-    name = "familiarity.safetensors"
+    arrays = MahalanobisDetector(np.zeros(width, np.float32), np.ones((1, width), np.float32), 1.0, 0.02).arrays()
+    save_arrays(arrays, folder / "out_of_distribution.safetensors")
+    name = "out_of_distribution.safetensors"
     edit_config(folder, lambda d: d["sha256"].update({name: sha256(folder / name)}))
 
 
 def test_round_trip(checkpoint, tmp_path):
     first = load_checkpoint(checkpoint)
-    save_checkpoint(tmp_path, first.model, first.config, first.held_out(), first.familiarity)
+    save_checkpoint(tmp_path, first.model, first.config, first.held_out(), first.detector)
     second = load_checkpoint(tmp_path)
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name])
     assert first.config.transform == second.config.transform and first.config.encoder == second.config.encoder
     for name, values in vars(first.config.calibration).items():
         np.testing.assert_array_equal(values, getattr(second.config.calibration, name))
-    for name, values in vars(first.config.conformal).items():
-        np.testing.assert_array_equal(values, getattr(second.config.conformal, name))
-    for name, values in first.familiarity.arrays().items():
-        np.testing.assert_array_equal(values, second.familiarity.arrays()[name])
+    for name, values in vars(first.config.prediction_sets).items():
+        np.testing.assert_array_equal(values, getattr(second.config.prediction_sets, name))
+    for name, values in first.detector.arrays().items():
+        np.testing.assert_array_equal(values, second.detector.arrays()[name])
     one, other = first.held_out(), second.held_out()
     assert one.table.equals(other.table) and np.array_equal(one.embeddings, other.embeddings)
+
+
+def as_format_2(folder):
+    """Turns a checkpoint into what version 2 of the format made of it."""
+    (folder / "out_of_distribution.safetensors").rename(folder / "familiarity.safetensors")
+
+    def edit(document):
+        document.update(format=2, conformal=document.pop("prediction_sets"))
+        del document["embedding_precision"], document["image"]["crop_mode"]
+        document["calibration"]["strengths"] = document["calibration"].pop("prior_correction_exponents")
+        document["sha256"]["familiarity.safetensors"] = document["sha256"].pop("out_of_distribution.safetensors")
+        document["training"]["mixed_precision"] = "bf16"
+
+    edit_config(folder, edit)
+
+
+def test_format_2_is_read_and_written_as_format_3(folder):
+    before = load_checkpoint(folder)
+    as_format_2(folder)
+    read = load_checkpoint(folder)
+    assert read.config.transform == replace(before.config.transform, crop_mode="squash")
+    assert read.config.embedding_precision == "bfloat16" and before.config.embedding_precision == "float32"
+    save_checkpoint(folder, read.model, read.config, read.held_out(), read.detector)
+    document = json.loads((folder / "config.json").read_text())
+    assert document["format"] == 3 and document["image"]["crop_mode"] == "squash"
+    assert not (folder / "familiarity.safetensors").exists()
+    again = load_checkpoint(folder)
+    for part in ("calibration", "prediction_sets"):
+        for name, values in vars(getattr(before.config, part)).items():
+            np.testing.assert_array_equal(values, getattr(again.config, part).__dict__[name])
+    for name, values in before.detector.arrays().items():
+        np.testing.assert_array_equal(values, again.detector.arrays()[name])
 
 
 def test_weights_are_half_precision(checkpoint):
@@ -91,7 +129,7 @@ def test_weights_are_half_precision(checkpoint):
 def test_a_new_checkpoint_removes_the_old_report(folder):
     (folder / "report.json").write_text("{}")
     loaded = load_checkpoint(folder)
-    save_checkpoint(folder, loaded.model, loaded.config, loaded.held_out(), loaded.familiarity)
+    save_checkpoint(folder, loaded.model, loaded.config, loaded.held_out(), loaded.detector)
     assert not (folder / "report.json").exists()
 
 
@@ -119,7 +157,7 @@ def lie_about_length(folder, length):
 
 def edit_check(folder, **arrays):
     """Changes the check for other pictures."""
-    path = folder / "familiarity.safetensors"
+    path = folder / "out_of_distribution.safetensors"
     save_arrays({**load_arrays(path), **arrays}, path)
     rename_hash(folder, path.name)
 
@@ -143,9 +181,9 @@ DAMAGE = {
     "bad temperature": (lambda f: edit_config(f, lambda d: d["calibration"].update(temperatures=[0] * 16)), "positive"),
     "short weights": (lambda f: edit_config(f, lambda d: d["calibration"].update(class_weights=[1])), "shapes"),
     "no fusion": (lambda f: edit_config(f, lambda d: d.update(fusion="sum")), "fusion one of none, concat, metablock"),
-    "short thresholds": (lambda f: edit_config(f, lambda d: d["conformal"].update(thresholds=[[0.1]])), "16 subsets"),
-    "threshold of 2": (lambda f: edit_config(f, lambda d: d["conformal"].update(thresholds=[[2] * 7] * 16)), "0 to 1"),
-    "other familiarity": (lambda f: edit_familiarity(f, 3), "is of another model"),
+    "short thresholds": (lambda f: edit_sets(f, thresholds=[[0.1]]), "16 subsets"),
+    "threshold of 2": (lambda f: edit_sets(f, thresholds=[[2] * 7] * 16), "0 to 1"),
+    "other detector": (lambda f: edit_detector(f, 3), "is of another model"),
     "other backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="test_resnet")), "does not fit"),
     "no such backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="nonesuch")), "nonesuch"),
     "truncated": (lambda f: (f / "model.safetensors").write_bytes(b"x" * 100), "damaged"),
@@ -154,22 +192,28 @@ DAMAGE = {
     "other shape": (lambda f: edit_weights(f, lambda w: w.update({"head.null_image": torch.ones(3)})), "does not fit"),
     "pickle renamed": (add_pickle, "cannot be read"),
     "pickled embeddings": (lambda f: add_pickle(f, "held_out.safetensors"), "cannot be read"),
-    "pickled check": (lambda f: add_pickle(f, "familiarity.safetensors"), "cannot be read"),
-    "next format": (lambda f: edit_config(f, lambda d: d.update(format=3)), "Update the application"),
+    "pickled check": (lambda f: add_pickle(f, "out_of_distribution.safetensors"), "cannot be read"),
+    "next format": (lambda f: edit_config(f, lambda d: d.update(format=4)), "Update the application"),
+    "no crop mode": (lambda f: edit_config(f, lambda d: d["image"].pop("crop_mode")), "it has no 'crop_mode'"),
+    "no precision": (lambda f: edit_config(f, lambda d: d.pop("embedding_precision")), "it has no 'embedding_prec"),
+    "precision of 3": (lambda f: edit_config(f, lambda d: d.update(embedding_precision=3)), "one of float32, bfloat16"),
+    "format 2 in name only": (lambda f: edit_config(f, lambda d: d.update(format=2)), "it has no 'strengths'"),
+    "format 2 without a detector": (lambda f: (as_format_2(f), (f / "familiarity.safetensors").unlink()),
+                                    "has no familiarity.safetensors"),
     "long format": (lambda f: edit_config(f, lambda d: d.update(format="x" * 10_000)), "x…"),
     "deep": (lambda f: (f / "config.json").write_text("[" * 100_000), "cannot be read"),
     "infinite size": (lambda f: edit_config(f, lambda d: d["image"].update(size=float("inf"))), "cannot be used"),
     "huge size": (lambda f: edit_config(f, lambda d: d["image"].update(size=10**9)), "cannot be"),
     "huge number": (lambda f: edit_config(f, lambda d: d["encoder"].update(age_mean=10**400)), "cannot be used"),
-    "NaN coverage": (lambda f: edit_config(f, lambda d: d["conformal"].update(coverage=float("nan"))), "0 to 1"),
+    "NaN coverage": (lambda f: edit_sets(f, coverage=float("nan")), "0 to 1"),
     "tiny deviation": (lambda f: edit_config(f, lambda d: d["image"].update(std=[1e-300] * 3)), "std positive"),
     "infinite age": (lambda f: edit_config(f, lambda d: d["encoder"].update(age_std=float("inf"))), "years"),
     "cold": (lambda f: edit_config(f, lambda d: d["calibration"].update(temperatures=[1e-300] * 16)), "cannot be"),
     "Hub backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="hf-hub:timm/resnet18")), "timm has no"),
     "local backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="local-dir:/etc")), "timm has no"),
     "other tag": (lambda f: edit_config(f, lambda d: d.update(backbone="test_convnext.nonesuch")), "cannot be built"),
-    "huge backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="vit_giant_patch14_224")), "does not fit"),
-    "shapeless backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="test_vit")), "does not fit"),
+    "huge backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="convnext_xxlarge")), "does not fit"),
+    "shapeless backbone": (lambda f: edit_config(f, lambda d: d.update(backbone="test_vit")), "is not accepted"),
     "infinity": (lambda f: edit_weights(f, lambda w: w["head.null_image"].fill_(float("inf"))), "not finite"),
     "tensor missing": (lambda f: edit_weights(f, lambda w: w.pop("head.null_image")), "does not fit"),
     "whole numbers": (lambda f: edit_weights(f, lambda w: w.update({k: v.int() for k, v in w.items()})), "does not"),
@@ -180,8 +224,7 @@ DAMAGE = {
     "long header": (lambda f: lie_about_length(f, 2**62), "cannot be read"),
     "no header": (lambda f: lie_about_length(f, 0), "cannot be read"),
     "whole check": (lambda f: edit_check(f, limits=np.zeros((1, 1), np.int8)), "do not fit"),
-    "NaN check": (lambda f: edit_check(f, whitening=load_arrays(f / "familiarity.safetensors")["whitening"] * np.nan),
-                  "not finite"),
+    "NaN check": (lambda f: edit_check(f, whitening=np.full((1, 1), np.nan), mean=np.zeros(1)), "not finite"),
     "a folder": (lambda f: ((f / "config.json").unlink(), (f / "config.json").mkdir()), "has no config.json"),
     "a link elsewhere": (lambda f: link(f, "model.safetensors", "/etc/passwd"), "damaged"),
     "a link to itself": (lambda f: link(f, "model.safetensors", f / "model.safetensors"), "has no"),
@@ -235,7 +278,7 @@ def test_damaged_held_out_part_is_refused_with_a_sentence(folder, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["config.json", "model.safetensors", "held_out.safetensors", "familiarity.safetensors"]
+    "name", ["config.json", "model.safetensors", "held_out.safetensors", "out_of_distribution.safetensors"]
 )
 @pytest.mark.parametrize("renamed", [False, True])
 def test_truncation_is_refused_with_a_sentence(folder, name, renamed):
@@ -255,7 +298,7 @@ def test_no_memory_is_spent_on_weights_that_do_not_fit(folder):
     import resource
 
     edit_weights(folder, lambda w: w.update(extra=torch.zeros(50_000_000)))
-    edit_config(folder, lambda d: d.update(backbone="vit_giant_patch14_224"))
+    edit_config(folder, lambda d: d.update(backbone="convnext_xxlarge"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match="does not fit"):
         load_checkpoint(folder)

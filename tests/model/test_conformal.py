@@ -8,7 +8,7 @@ import pytest
 from lesion.data.diagnoses import CODES
 from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS
-from lesion.model.conformal import ConformalSets, fit_conformal, set_in_words
+from lesion.model.conformal import PredictionSets, fit_prediction_sets, set_in_words
 from lesion.report.coverage import coverage_report
 
 SHARES = np.array([0.1, 0.62, 0.06, 0.05, 0.1, 0.03, 0.04])
@@ -25,9 +25,9 @@ def simulate(lesions: int, generator: np.random.Generator, shares=SHARES) -> tup
     return probabilities, label[rows], rows
 
 
-def fit(probabilities, labels, lesion_ids, known=None, coverage=0.9) -> ConformalSets:
+def fit(probabilities, labels, lesion_ids, known=None, coverage=0.9) -> PredictionSets:
     known = np.ones((len(labels), 3), bool) if known is None else known
-    return fit_conformal(
+    return fit_prediction_sets(
         np.broadcast_to(probabilities, (16, *probabilities.shape)), known, labels, lesion_ids, coverage
     )
 
@@ -79,7 +79,7 @@ def test_each_subset_learns_from_the_records_that_know_its_fields():
     known = np.ones((len(labels), 3), bool)
     known[::2, 1] = False  # sex
     all_subsets = np.stack([probabilities] * 16)
-    conformal = fit_conformal(all_subsets, known, labels, ids)
+    conformal = fit_prediction_sets(all_subsets, known, labels, ids)
     without_sex, with_sex = [IMAGE_ALONE, NOTHING], [EVERYTHING, METADATA_ALONE]
     full, half = fit(probabilities, labels, ids), fit(probabilities[1::2], labels[1::2], ids[1::2])
     np.testing.assert_array_equal(conformal.thresholds[without_sex], full.thresholds[without_sex])
@@ -100,7 +100,7 @@ def test_a_subset_without_records_gives_all_seven():
 def test_sets_follow_their_subset_and_are_never_empty():
     thresholds = np.full((16, 7), 0.9)
     thresholds[IMAGE_ALONE] = 0.2
-    conformal = ConformalSets(0.9, thresholds, np.zeros((16, 7), bool))
+    conformal = PredictionSets(0.9, thresholds, np.zeros((16, 7), bool))
     probabilities = np.array([[0.5, 0.3, 0.1, 0.1, 0, 0, 0]] * 2)
     members = conformal.sets(probabilities, SUBSETS[[EVERYTHING, IMAGE_ALONE]])
     assert members.tolist() == [[True] + [False] * 6, [True, True] + [False] * 5]

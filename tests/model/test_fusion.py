@@ -1,14 +1,17 @@
 """The fusion model: what each input subset may depend on."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from conftest import TINY
 from lesion.data.metadata import WIDTH, Metadata, MetadataEncoder
 from lesion.errors import UserError
 from lesion.model.calibration import SUBSETS
-from lesion.model.fusion import FusionModel, create_backbone, head_logits
+from lesion.model.fusion import FusionModel, check_backbone, create_backbone, head_logits
 
 ENCODER = MetadataEncoder(50.0, 15.0)
 
@@ -84,3 +87,49 @@ def test_named_backbones_fit(name):
 def test_unknown_backbone_is_named_with_similar_ones():
     with pytest.raises(UserError, match=r"convnext_huge.*similar names: convnext"):
         create_backbone("convnext_huge")
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "test_vit", "twins_svt_small"]
+)
+def test_a_backbone_without_a_feature_map_is_refused(name):
+    """A Vision Transformer broke in heat maps; Swin, whose channels are last, gave wrong ones."""
+    with torch.device("meta"), pytest.raises(UserError, match=f"{name} is not accepted.*convnext_small, efficient"):
+        create_backbone(name)
+
+
+def test_channels_last_features_are_refused():
+    class ChannelsLast(nn.Module):
+        num_features = head_hidden_size = 8
+        feature_info: ClassVar = [{"reduction": 32}]
+        weight = nn.Parameter(torch.zeros(1))
+
+        def parameters(self):
+            return iter([self.weight])
+
+        def forward_features(self, images):
+            return torch.zeros(len(images), 2, 2, 8)
+
+        def forward_head(self, features, pre_logits):
+            return features.mean((1, 2))
+
+    with pytest.raises(UserError, match=r"\(1, 2, 2, 8\), not \(1, 8, 2, 2\)"):
+        check_backbone(ChannelsLast(), "channels_last")
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite2", "densenet121", "convnext_small", "resnet18", TINY])
+def test_convolutional_networks_are_accepted(name):
+    with torch.device("meta"):
+        backbone = create_backbone(name)
+        assert backbone.training, "as timm gives it"
+        assert FusionModel(backbone).embed(torch.zeros(1, 3, 120, 120)).shape == (1, backbone.head_hidden_size)
+
+
+def test_depths_of_a_convnext():
+    backbone = create_backbone(TINY, depths=(1, 1, 3, 2), drop_path_rate=0.1)
+    assert [len(stage.blocks) for stage in backbone.stages] == [1, 1, 3, 2]
+    with pytest.raises(UserError, match="depth of resnet18 cannot be chosen"):
+        create_backbone("resnet18", depths=(1, 1, 1, 1))
+    for depths in ((1, 1, 3), (1, 1, 0, 2)):
+        with pytest.raises(UserError, match="give 4 whole numbers"):
+            create_backbone(TINY, depths=depths)

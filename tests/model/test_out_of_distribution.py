@@ -11,9 +11,10 @@ from safetensors.numpy import load_file, save_file
 
 from lesion.errors import UserError
 from lesion.metrics.bootstrap import bootstrap_weights
-from lesion.model.out_of_distribution import FamiliarityCheck, fit_familiarity
+from lesion.model.out_of_distribution import MahalanobisDetector, fit_detector
 from lesion.report import out_of_distribution_images as strangers
-from lesion.report.out_of_distribution_images import SOURCES, far, near, novelty_report
+from lesion.report.out_of_distribution import novelty_report
+from lesion.report.out_of_distribution_images import SOURCES, far, near
 
 WIDTH = 40
 MIXING = np.random.default_rng(7).normal(size=(WIDTH, WIDTH)) * np.geomspace(5, 0.05, WIDTH)
@@ -26,14 +27,14 @@ def familiar(count: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def check() -> FamiliarityCheck:
-    return fit_familiarity(familiar(3000, 0), familiar(1000, 1))
+def check() -> MahalanobisDetector:
+    return fit_detector(familiar(3000, 0), familiar(1000, 1))
 
 
 def test_false_alarms_are_near_their_rate(check):
     assert (check.score(familiar(1000, 1)) > check.threshold).mean() <= 0.02
     assert 0.01 < (check.score(familiar(20_000, 2)) > check.threshold).mean() < 0.03
-    rarer = fit_familiarity(familiar(3000, 0), familiar(1000, 1), 0.005)
+    rarer = fit_detector(familiar(3000, 0), familiar(1000, 1), 0.005)
     assert rarer.threshold > check.threshold and rarer.false_alarm_rate == 0.005
 
 
@@ -49,14 +50,14 @@ def test_catches_what_is_strange_in_a_weak_direction(check):
     assert np.linalg.norm(shift) < 0.2 * familiar(1000, 4).std(0).max()
     strange = familiar(500, 5) + shift
     assert (check.score(strange) > check.threshold).mean() > 0.95
-    assert check.is_unfamiliar(strange[0]) is True
-    assert check.is_unfamiliar(familiar(3000, 0).mean(0)) is False
+    assert check.is_out_of_distribution(strange[0]) is True
+    assert check.is_out_of_distribution(familiar(3000, 0).mean(0)) is False
 
 
 def test_arrays_round_trip_through_a_file(check, tmp_path):
     arrays = check.arrays()
     save_file(arrays, tmp_path / "arrays.safetensors")
-    again = FamiliarityCheck.from_arrays(load_file(tmp_path / "arrays.safetensors"))
+    again = MahalanobisDetector.from_arrays(load_file(tmp_path / "arrays.safetensors"))
     np.testing.assert_array_equal(again.score(familiar(50, 6)), check.score(familiar(50, 6)))
     assert (again.threshold, again.false_alarm_rate) == (check.threshold, check.false_alarm_rate)
     assert arrays["whitening"].dtype == np.float32
@@ -74,9 +75,9 @@ def test_arrays_round_trip_through_a_file(check, tmp_path):
 )
 def test_arrays_that_cannot_be_are_refused(check, name, value):
     with pytest.raises(ValueError):
-        FamiliarityCheck.from_arrays(check.arrays() | {name: value})
+        MahalanobisDetector.from_arrays(check.arrays() | {name: value})
     with pytest.raises(KeyError):
-        FamiliarityCheck.from_arrays({k: v for k, v in check.arrays().items() if k != name})
+        MahalanobisDetector.from_arrays({k: v for k, v in check.arrays().items() if k != name})
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +125,10 @@ def test_without_scikit_image_a_sentence_says_what_to_do(monkeypatch):
 def test_report(check, photographs, monkeypatch):
     plain, odd = Image.new("RGB", (32, 32)), Image.new("RGB", (32, 32), "white")
     monkeypatch.setattr(
-        "lesion.report.out_of_distribution_images.far", lambda source: {"plain": [plain, odd], "odd": [odd, odd]}
+        "lesion.report.out_of_distribution.far", lambda source: {"plain": [plain, odd], "odd": [odd, odd]}
     )
     monkeypatch.setattr(
-        "lesion.report.out_of_distribution_images.near", lambda source, paths: {"blurred": [plain] * len(paths)}
+        "lesion.report.out_of_distribution.near", lambda source, paths: {"blurred": [plain] * len(paths)}
     )
     centre = familiar(3000, 0).mean(0)
     test = np.concatenate([familiar(198, 8) * 0.5, np.stack([centre + 100] * 2)])

@@ -24,7 +24,7 @@ from lesion.data.reading import FORMATS, KEPT_PIXELS, read_image
 from lesion.errors import UserError, parse_number, parse_whole
 from lesion.files import sha256
 from lesion.inference.predictor import Predictor
-from lesion.model.checkpoint import FAMILIARITY, HELD_OUT, MODEL, load_checkpoint
+from lesion.model.checkpoint import DETECTOR, HELD_OUT, MODEL, load_checkpoint
 from lesion.teaching.cohort import Subgroup, check_rule
 from lesion.teaching.influence import parse_prevalence
 from lesion.teaching.lab import LabSettings
@@ -138,7 +138,7 @@ def check_folder(folder: Path) -> None:
     config = folder / "config.json"
     try:
         document = json.loads(config.read_text())
-        document["sha256"] = {name: sha256(folder / name) for name in (MODEL, HELD_OUT, FAMILIARITY)}
+        document["sha256"] = {name: sha256(folder / name) for name in (MODEL, HELD_OUT, DETECTOR)}
         config.write_text(json.dumps(document))
     except (ValueError, TypeError):
         pass
@@ -153,7 +153,7 @@ def check_folder(folder: Path) -> None:
     features = predictor.features(PHOTOGRAPH)
     prediction = predictor.predict(features, Metadata(55, "male", "back"))
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
-    predictor.is_unfamiliar(features)
+    predictor.is_out_of_distribution(features)
 
 
 def places(value: object, path: tuple = ()) -> list[tuple]:
@@ -181,19 +181,19 @@ def test_config(folder, checkpoint, data):
 
 
 @settings(max_examples=80)
-@given(st.sampled_from([MODEL, HELD_OUT, FAMILIARITY, "config.json"]), EDITS)
+@given(st.sampled_from([MODEL, HELD_OUT, DETECTOR, "config.json"]), EDITS)
 def test_files(folder, checkpoint, name, edits):
-    for file in (MODEL, HELD_OUT, FAMILIARITY, "config.json"):
+    for file in (MODEL, HELD_OUT, DETECTOR, "config.json"):
         shutil.copyfile(checkpoint / file, folder / file)
     (folder / name).write_bytes(edited((checkpoint / name).read_bytes(), edits))
     check_folder(folder)
 
 
 @settings(max_examples=80)
-@given(st.sampled_from([MODEL, HELD_OUT, FAMILIARITY]), st.data())
+@given(st.sampled_from([MODEL, HELD_OUT, DETECTOR]), st.data())
 def test_headers_of_tensor_files(folder, checkpoint, name, data):
     """The JSON in front of the tensors, changed so that it is JSON still."""
-    for file in (MODEL, HELD_OUT, FAMILIARITY, "config.json"):
+    for file in (MODEL, HELD_OUT, DETECTOR, "config.json"):
         shutil.copyfile(checkpoint / file, folder / file)
     content = (checkpoint / name).read_bytes()
     length = int.from_bytes(content[:8], "little")

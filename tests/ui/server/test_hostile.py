@@ -11,7 +11,7 @@ from conftest import check_sentence, memory
 from image_files import Item, encoded, small
 from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.ui.html import views
+from lesion.ui.html import pieces
 from lesion.ui.server.allow_list import UNKNOWN
 
 IMAGE, RECORD, PREVALENCE = object(), ["55", "female", "back"], ["own", 2]
@@ -225,4 +225,4 @@ def test_addresses_that_lead_nowhere(server, path):
 def test_html_in_a_value_is_shown_as_text():
     with pytest.raises(UserError) as error:
         read_image(b"x", "<script>alert(1)</script>")
-    assert "<script>" in str(error.value) and "<script>" not in views.problem(str(error.value))
+    assert "<script>" in str(error.value) and "<script>" not in pieces.problem(str(error.value))
