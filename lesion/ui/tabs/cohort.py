@@ -63,8 +63,8 @@ class Views:
                 comparison.confusion(found.confusions["full"], "Full model: image, age, sex and site"),
                 comparison.confusion(found.confusions["chosen"], f"Chosen model: {chosen}"),
             ),
-            cases.cases(found.rescued, self.photographs, f"Right with everything, wrong with {chosen}"),
-            cases.cases(found.ruined, self.photographs, f"Right with {chosen}, wrong with everything"),
+            cases.cases(found.rescued, self.photographs, f"Right with all inputs, wrong with {chosen}"),
+            cases.cases(found.ruined, self.photographs, f"Right with {chosen}, wrong with all inputs"),
         )
 
     def show_importance(self, *subgroup_and_rule: str) -> str:
