@@ -48,8 +48,8 @@ def cases(table: pd.DataFrame, photographs: HeldOutPhotographs, title: str) -> s
         text = (
             f"<b>{html.escape(BY_CODE[case.diagnosis].name)}</b><br>"
             f"{percent(case.chosen_probability)} → {percent(case.full_probability)}<br>{html.escape(values)}<br>"
-            f"full model: {html.escape(BY_CODE[case.full].name)}<br>"
-            f"chosen model: {html.escape(BY_CODE[case.chosen].name)}"
+            f"full: {html.escape(BY_CODE[case.full].name)}<br>"
+            f"chosen: {html.escape(BY_CODE[case.chosen].name)}"
         )
         if case.image_id in photographs:
             source = data_uri(photographs.read(case.image_id), "jpeg")

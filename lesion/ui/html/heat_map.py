@@ -65,10 +65,13 @@ def heat(
     elif strength < 0.25:
         text = f"Faint: little in this photograph is evidence for {name}, compared with the most probable diagnosis."
     else:
-        text = f"Bright areas are the strongest evidence for {name}."
+        text = f"Warm colours mark the strongest evidence for {name}."
     square, note = "", ""
     if box != (0, 0, *size):
-        square, note = f'<span class="read" style="{place(size, box)}"></span>', " Only the bright square is read."
+        square, note = (
+            f'<span class="read" style="{place(size, box)}"></span>',
+            " The model reads only the bright square.",
+        )
     return (
         f'<figure class="heat"><div class="frame"><img src="{data_uri(photograph, "jpeg")}" alt="The photograph">'
         f'<img class="layer" src="{data_uri(buffer.getvalue(), "png")}" alt="Heat map: {text}">{square}</div>'

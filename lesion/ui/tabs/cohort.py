@@ -156,7 +156,7 @@ def build_views() -> tuple[list[gr.HTML], gr.HTML]:
         )
     )
     importances = gr.HTML(elem_id="importances")
-    gr.HTML(pieces.section("Confusion matrix", "Rows: confirmed diagnosis. Columns: the model's answer."))
+    gr.HTML(pieces.section("Confusion matrices", "Rows: confirmed diagnosis. Columns: the model's answer."))
     confusions = gr.HTML(elem_id="confusions")
     gr.HTML(
         pieces.section(

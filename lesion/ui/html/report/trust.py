@@ -91,7 +91,8 @@ def novelty(report: dict, figure: Callable[[str], str]) -> str:
         groups[kinds[family["far"]]].append(Row(html.escape(name), [count(family["images"]), caught(family)]))
     text = (
         "The model knows seven diagnoses and answers with one of them whatever it is shown. A warning should appear "
-        "where the picture is not a dermoscopic photograph. It can also appear for good photographs: the false alarms."
+        "where the picture is not a dermoscopic photograph. It can also appear for good photographs: these are "
+        "false alarms."
     )
     false = rate(found["false alarms on test"])
     set_to = wording.percentage(found["false-alarm rate on validation"])
@@ -136,9 +137,9 @@ def explanations(report: dict, figure: Callable[[str], str]) -> str:
     ]
     text = (
         f"A heat map should lie on the lesion. For {photographs(found['images'])} of {count(found['lesions'])} lesions "
-        "with a known outline, this is the share of each map inside the outline, and whether its hottest point is "
-        "inside. Lesions are usually in the middle, so the baseline is a blob there, as wide as the map; a uniform map "
-        f"has {wording.percentage(found['area share']['value'])} of itself inside. The diagnosis explained is "
+        "with a known outline, the table gives the share of each map inside the outline, and how often its hottest "
+        "point is inside. Lesions are usually in the middle, so the baseline is a blob there, as wide as the map; "
+        f"a uniform map has {wording.percentage(found['area share']['value'])} of itself inside. The diagnosis explained is "
         f"{found['explained']}."
     )
     perturbed = found["deletion and insertion"]
