@@ -42,7 +42,8 @@ import train
 from conftest import TINY, make_ham10000
 from lesion.data.diagnoses import CODES
 from lesion.model.checkpoint import load_checkpoint
-from lesion.training.loop import AugmentedDataset, all_finite
+from lesion.training.finetune import TrainingFrames
+from lesion.training.loop import all_finite
 from lesion.training.state import read_state
 
 CALLERS = [importlib.import_module(f"lesion.training.{name}") for name in ("recipes", "finetune", "head", "loop")]
@@ -432,14 +433,14 @@ def loss_that_is_not_finite(training: Training) -> str:
 
 def observe(folder: Path, trainings: list[str]) -> None:
     """Runs trainings one after the other (their command lines parted by "+"), noting which examples each reads."""
-    get = AugmentedDataset.__getitem__
+    get = TrainingFrames.__getitem__
 
-    def noted(self, key):
+    def noted(self, index):
         with open(notes, "a") as file:
-            print(*key, file=file)
-        return get(self, key)
+            print(index, file=file)
+        return get(self, index)
 
-    AugmentedDataset.__getitem__ = noted
+    TrainingFrames.__getitem__ = noted
     for number, arguments in enumerate(" ".join(trainings).split(" + ")):
         notes = folder / f"{number}-{os.environ['RANK']}"
         sys.argv = ["train.py", *arguments.split()]
@@ -465,10 +466,10 @@ def two_processes(training: Training) -> str:
     )  # fmt: skip
     assert done.stdout.count("Wrote ") == 2, f"one process speaks, of two trainings: {done.stdout} {done.stderr}"
     images = json.loads((folder / "trained" / "config.json").read_text())["training"]["images"]["training"]
-    shares = [np.loadtxt(notes / f"0-{rank}", dtype=int) for rank in (0, 1)]
+    shares = [np.loadtxt(notes / f"0-{rank}", dtype=int).reshape(training.epochs, -1) for rank in (0, 1)]
     for epoch in range(training.epochs):
-        read = [share[share[:, 0] == epoch, 1] for share in shares]
-        assert np.array_equal(np.sort(np.concatenate(read)), np.arange(images)), f"epoch {epoch}"
+        read = np.sort(np.concatenate([share[epoch] for share in shares]))
+        assert np.array_equal(read, np.arange(images)), f"epoch {epoch}"
     assert not list(notes.glob("1-*")), "nothing is left to train in a finished training"
     assert all_finite(load_checkpoint(folder / "trained").model)
     compared = check_equal(finished, training.finished)
@@ -476,8 +477,8 @@ def two_processes(training: Training) -> str:
     assert done.returncode != 0 and stops, done.stderr[-3000:]
     assert not (folder / "diverging" / "config.json").exists()
     return (
-        f"each of the {images} training images was read once in each of {training.epochs} epochs ({len(read[0])} and "
-        f"{len(read[1])} in the last); validation metrics and embeddings of a finished training equal the single "
+        f"each of the {images} training images was read once in each of {training.epochs} epochs ({len(shares[0][-1])} and "
+        f"{len(shares[1][-1])} in the last); validation metrics and embeddings of a finished training equal the single "
         f"process's bit for bit ({compared}); a loss that is not finite stops both: {stops[0]}"
     )
 
