@@ -127,7 +127,7 @@ def fit_head(
         try:
             return epoch_metrics(head, embeddings[data.split.validation], data, views_of(config))[0]
         except NotFinite:
-            what = f"The head's answers are not finite after epoch {epoch}"
+            what = f"The head's answers are not finite after the last step of epoch {epoch}"
             raise not_finite(what, config.learning_rate, NOTHING_WRITTEN) from None
 
     best, best_epoch, best_state, history = judged(0)["validation_loss"], 0, copy.deepcopy(head.state_dict()), []

@@ -477,9 +477,9 @@ def two_processes(training: Training) -> str:
     assert done.returncode != 0 and stops, done.stderr[-3000:]
     assert not (folder / "diverging" / "config.json").exists()
     return (
-        f"each of the {images} training images was read once in each of {training.epochs} epochs ({len(shares[0][-1])} and "
-        f"{len(shares[1][-1])} in the last); validation metrics and embeddings of a finished training equal the single "
-        f"process's bit for bit ({compared}); a loss that is not finite stops both: {stops[0]}"
+        f"each of the {images} training images was read once in each of {training.epochs} epochs "
+        f"({len(shares[0][-1])} and {len(shares[1][-1])} in the last); validation metrics and embeddings of a finished "
+        f"training equal the single process's bit for bit ({compared}); a loss that is not finite stops both: {stops[0]}"
     )
 
 
