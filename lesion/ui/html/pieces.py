@@ -39,7 +39,7 @@ def placeholder(message: str) -> str:
 
 def section(title: str, text: str) -> str:
     """A heading with a text about what follows."""
-    return f'<div class="section"><h2>{html.escape(title)}</h2><p>{html.escape(text)}</p></div>'
+    return f'<div class="section"><h2>{html.escape(title)}</h2><p>{unbroken(html.escape(text))}</p></div>'
 
 
 def side_by_side(*pieces: str) -> str:
