@@ -41,6 +41,17 @@ def prepare_folder(folder: Path) -> None:
         raise not_writable(folder, error) from None
 
 
+def prepare_file(path: Path) -> None:
+    """Checks that a file can be written, so that one that cannot is noticed before the long part.
+
+    Raises:
+        UserError: it is a folder, or its folder cannot be made or written into.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file.")
+    prepare_folder(path.parent)
+
+
 def write_together(writers: dict[Path, Callable[[Path], object]]) -> None:
     """Writes files that belong together: all of them, or none and everything stays as it was.
 
