@@ -23,8 +23,8 @@ def mean_over_seeds(scores: list[Scores], other: list[Scores] | None = None) -> 
         other: of the system to subtract, on the same test images with the same bootstrap weights.
 
     Returns:
-        {metric: {"value", "interval", "seeds": the value of each seed}}, in the order of `Scores.values`, of all metrics
-        but the calibration error.
+        {metric: {"value", "interval", "seeds": the value of each seed}}, in the order of `Scores.values`, without the
+        calibration error.
     """
     out = {}
     for name in scores[0].values:

@@ -116,9 +116,7 @@ def test_a_mismatch_is_noticed_before_anything_is_trained(compared, tmp_path, mo
     document = json.loads(path.read_text())
     document["training"]["class_weighting"] = "balanced"
     path.write_text(json.dumps(document))
-    with pytest.raises(
-        SystemExit, match=r"by_image-seed1 holds a training with class_weighting balanced, not sqrt"
-    ):
+    with pytest.raises(SystemExit, match=r"by_image-seed1 holds a training with class_weighting balanced, not sqrt"):
         run_main(monkeypatch, *compared[1], "--output", output)
 
 
