@@ -479,7 +479,7 @@ def two_processes(training: Training) -> str:
     return (
         f"each of the {images} training images was read once in each of {training.epochs} epochs "
         f"({len(shares[0][-1])} and {len(shares[1][-1])} in the last); validation metrics and embeddings of a finished "
-        f"training equal the single process's bit for bit ({compared}); a loss that is not finite stops both: {stops[0]}"
+        f"training equal the single process's bit for bit ({compared}); not finite stops both: {stops[0]}"
     )
 
 
