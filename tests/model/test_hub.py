@@ -155,5 +155,8 @@ def test_what_is_no_checkpoint_or_another_ones_report_is_not_uploaded(hub, check
     shutil.copytree(checkpoint, tmp_path / "copy")
     (tmp_path / "copy" / REPORT).write_text('{"checkpoint": "of another"}')
     done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
-    assert "is not of this checkpoint. Write it again with `python -m lesion.evaluate`" in refusal(done)
+    assert "is of another checkpoint. Run “python -m lesion.evaluate" in refusal(done)
+    (tmp_path / "copy" / REPORT).write_text("{")
+    done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
+    assert "is damaged. Run “python -m lesion.evaluate" in refusal(done)
     assert "models/teacher/none" not in hub.repositories
