@@ -45,20 +45,21 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
 
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
         checkpoint = beside.submit(load_checkpoint, settings.checkpoint)
-        from lesion.ui.page import STYLE, build_page
+        from lesion.ui.page import build_page
         from lesion.ui.server.allow_list import FILE_SIZE, SESSIONS, guard
+        from lesion.ui.style import STYLE
         from lesion.ui.theme import THEME
 
         page = build_page(Predictor(checkpoint.result()))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
-    page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the gate bounds
+    page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the allow-list bounds
     try:
         page.launch(
             server_name=settings.host, server_port=settings.port, root_path=settings.root_path, auth=settings.login,
             share=settings.share, theme=THEME, css=STYLE, footer_links=["api"], run_history=False,
             enable_monitoring=False, max_file_size=FILE_SIZE,
             state_session_capacity=SESSIONS,
-            ssr_mode=False, num_workers=0,  # whose processes would answer past the gate
+            ssr_mode=False, num_workers=0,  # whose processes would answer past the allow-list
             app_kwargs=guard(page),
         )  # fmt: skip
     except SystemExit:

@@ -47,6 +47,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     add("--output", type=Path, default=Path("runs/train"), help="checkpoint folder to write (default %(default)s)")
     add("--backbone", default=DEFAULT_BACKBONE, help="timm model name (default %(default)s)")
     add("--init", default="imagenet", help="imagenet (default), scratch, or a file made by lesion.pretrain")
+    add("--teacher", help="folder of a fused checkpoint to learn from, besides the labels")
     add("--recipe", choices=("frozen", "finetune"), default="finetune", help="default %(default)s")
     add("--metadata", action=argparse.BooleanOptionalAction, default=True, help="read age, sex and site")
     add("--fusion", choices=("concat", "metablock"), default="concat", help="how they join the image (default concat)")
@@ -73,11 +74,14 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
         args.image_size = ((args.image_size[0][0], args.epochs or (200 if frozen else 20)),)
     elif args.epochs:
         parser.error("give the epochs either with --epochs or in --image-size")
+    if frozen and args.teacher:
+        parser.error("a teacher needs the recipe finetune: the frozen recipe sees each image once")
     if frozen and len(args.image_size) > 1:
         parser.error("the frozen recipe embeds at one --image-size")
     config = TrainingConfig(
         backbone=args.backbone,
         init=args.init,
+        teacher=args.teacher,
         recipe=args.recipe,
         fusion=args.fusion if args.metadata else "none",
         split=args.split,

@@ -20,7 +20,10 @@ from lesion.data.ham10000 import read_table
 from lesion.errors import UserError
 from lesion.files import write_atomically
 from lesion.model.checkpoint import load_config
-from lesion.report.systems import PUBLISHED, SYSTEMS, SYSTEMS_FILE, Budget, compare, measure_speed, run, start_in_words
+from lesion.report.system_runs import Budget, run, start_in_words
+from lesion.report.system_scores import compare
+from lesion.report.system_speed import measure_speed
+from lesion.report.systems import PUBLISHED, SYSTEMS, SYSTEMS_FILE
 
 
 def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Budget]:

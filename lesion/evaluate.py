@@ -16,19 +16,18 @@ from lesion.files import write_atomically
 from lesion.inference.predictor import load_predictor
 from lesion.model.checkpoint import REPORT
 from lesion.model.hub import CHECKPOINT_HELP
-from lesion.report.build import (
-    answer_test_part,
-    check_same_test_part,
-    compare_checkpoints,
-    evaluate,
-    print_report,
-    without_nan,
-)
+from lesion.report.against import check_same_test_part, compare_checkpoints
+from lesion.report.answers import answer_test_part
+from lesion.report.build import evaluate
+from lesion.report.explanations import explanation_report
 from lesion.report.figures import figures_of
-from lesion.report.localisation import MASKS, explanation_report, has_masks
-from lesion.report.markdown import model_card, results_table
+from lesion.report.localisation import MASKS, has_masks
+from lesion.report.model_card import model_card
 from lesion.report.out_of_distribution_images import scikit_image_samples
-from lesion.report.reading import read_systems, split_at_markers, write_between_markers
+from lesion.report.printing import print_report
+from lesion.report.reading import read_systems, split_at_markers
+from lesion.report.readme_results import results_table
+from lesion.report.writing import without_nan, write_between_markers
 
 
 def main() -> None:

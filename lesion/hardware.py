@@ -64,7 +64,9 @@ def bfloat16_is_faster(rounds: int = 3) -> bool:
 
 def versions() -> dict[str, str]:
     """Versions that a result may depend on, and the number of threads."""
+    import PIL
     import timm  # here, so that this module can be imported before torch
     import torch
 
-    return {"torch": torch.__version__, "timm": timm.__version__, "threads": str(torch.get_num_threads())}
+    names = {"torch": torch.__version__, "timm": timm.__version__, "pillow": PIL.__version__}
+    return {**names, "threads": str(torch.get_num_threads())}

@@ -5,6 +5,9 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import contextlib
+import importlib
+import io
 import socket
 import subprocess
 import sys
@@ -12,12 +15,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
 
 from lesion.data.diagnoses import CODES, DIAGNOSES
 from lesion.data.metadata import SITES
@@ -29,7 +32,22 @@ SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "runs" / "screenshots"))
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 TINY = "test_convnext"
-expect.set_options(timeout=30_000)  # a busy machine takes its time
+
+try:
+    from playwright.sync_api import Page, expect
+except ImportError:  # `pytest -m "not browser and not process"` does without it
+    Page = expect = None
+else:
+    expect.set_options(timeout=30_000)  # a busy machine takes its time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that use the browser or a shared app; those that start a process themselves say so."""
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+        if {"tiny_app", "bundled_app"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.process)
 
 
 def draw_lesion(code: str, generator: np.random.Generator, size: tuple[int, int]) -> Image.Image:
@@ -85,6 +103,46 @@ def checkpoint(tmp_path_factory, ham10000) -> Path:
     return train(read_table(args.data), config, args.output)
 
 
+@pytest.fixture(scope="session")
+def corpus() -> list:
+    """Image files of every kind, right and wrong: see `image_files.corpus`."""
+    from image_files import corpus
+
+    return corpus()
+
+
+def memory(process: int | str, field: str = "VmRSS") -> float:
+    """Of a running process, megabytes."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
+def check_sentence(message: object, about: str) -> None:
+    """What is said to a person is short, whole, and of our writing."""
+    assert isinstance(message, str) and message.endswith(".") and "\n" not in message and len(message) < 500, about
+    assert "Traceback" not in message and "object at 0x" not in message, about
+
+
+def run_command(module: str, *arguments: object) -> subprocess.CompletedProcess:
+    """`python -m module arguments`, in this process: a new one takes seconds to import what is here already."""
+    main = importlib.import_module(module).main
+    out, errors, status = io.StringIO(), io.StringIO(), 0
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(sys, "argv", [module, *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:  # as Python does: a message goes to stderr and means 1
+            status = end.code or 0
+            if isinstance(status, str):
+                status = 1
+                print(end.code, file=sys.stderr)
+    return subprocess.CompletedProcess(sys.argv, status, out.getvalue(), errors.getvalue())
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -115,19 +173,69 @@ def start_app(
     raise AssertionError(f"the app does not answer: {Path(log).read_text()}")
 
 
+class App(NamedTuple):
+    """A running app.py."""
+
+    process: subprocess.Popen
+    url: str
+    log: Path
+
+    def check(self) -> None:
+        """It must still run and must have logged no error."""
+        assert self.process.poll() is None, self.log.read_text()
+        assert "Traceback" not in self.log.read_text(), self.log.read_text()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
 def running_app(checkpoint, log) -> Iterator[str]:
     """The address of a running app; at the end it must still run and must have logged no error."""
-    process, url = start_app(checkpoint, log)
-    yield url
-    alive = process.poll() is None
-    process.terminate()
-    process.wait(20)
-    assert alive, log.read_text()
-    assert "Traceback" not in log.read_text()
+    app = App(*start_app(checkpoint, log), log)
+    try:
+        yield app.url
+        app.check()
+    finally:
+        app.stop()
+
+
+@pytest.fixture(scope="session")
+def running_tiny_app(checkpoint, tmp_path_factory) -> Iterator[App]:
+    """Started once for all modules that ask the tiny checkpoint."""
+    log = tmp_path_factory.mktemp("tiny-app") / "log"
+    app = App(*start_app(checkpoint, log), log)
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope="session")
+def running_bundled_app(tmp_path_factory) -> Iterator[App]:
+    """Started once for all modules that ask the bundled checkpoint."""
+    log = tmp_path_factory.mktemp("bundled-app") / "log"
+    app = App(*start_app(BUNDLED, log), log)
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope="module")
+def tiny_app(running_tiny_app) -> Iterator[App]:
+    """The app with the tiny checkpoint; checked after each module that used it."""
+    yield running_tiny_app
+    running_tiny_app.check()
+
+
+@pytest.fixture(scope="module")
+def bundled_app(running_bundled_app) -> Iterator[App]:
+    """The app with the bundled checkpoint; checked after each module that used it."""
+    yield running_bundled_app
+    running_bundled_app.check()
 
 
 @pytest.fixture(scope="session")
 def browser():
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         yield browser

@@ -1,6 +1,6 @@
-"""The README's pictures, taken from the running app: `python tests/pictures.py`.
+"""Takes the README's pictures of the running app and writes them to tests/pictures: `python tests/pictures.py`.
 
-The photographs in them are HAM10000's: CC BY-NC 4.0.
+The photographs in them are from HAM10000 and licensed under CC BY-NC 4.0.
 """
 
 import io
@@ -22,14 +22,21 @@ LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 
 
 def save(page: Page, name: str) -> None:
-    """What is in view, as a WebP file."""
-    page.wait_for_timeout(700)  # bars grow, pictures fade in
+    """Writes what is in view as a WebP file."""
+    page.wait_for_timeout(700)  # until bars have grown and pictures have faded in
     with Image.open(io.BytesIO(page.screenshot())) as picture:
         picture.convert("RGB").save(FOLDER / f"{name}.webp", quality=82, method=6)
 
 
 def take(page: Page, url: str) -> None:
-    """Every tab on a laptop, the first on a phone and in the dark too."""
+    """Takes every tab on a laptop, and the tab Answer also in the dark theme and on a phone."""
+    take_answer(page, url)
+    take_influence(page, url)
+    take_class(page, url)
+
+
+def take_answer(page: Page, url: str) -> None:
+    """Takes the tab Answer: light, dark, and on a phone."""
     page.goto(f"{url}/?{CASE}")
     expect(page.locator("#answer li")).to_have_count(7)
     expect(page.locator("#heat .layer")).to_be_visible()
@@ -45,6 +52,9 @@ def take(page: Page, url: str) -> None:
     save(page, "answer-phone")
     page.set_viewport_size(LAPTOP)
 
+
+def take_influence(page: Page, url: str) -> None:
+    """Takes two parts of the tab Metadata influence."""
     page.goto(f"{url}/?{CASE}&diagnosis=akiec&tab=influence")
     expect(page.locator("#waterfall svg")).to_be_visible()
     page.locator("#three-answers").evaluate("block => block.scrollIntoView()")
@@ -52,6 +62,9 @@ def take(page: Page, url: str) -> None:
     page.locator("#body-map").evaluate("block => block.scrollIntoView()")
     save(page, "influence-body")
 
+
+def take_class(page: Page, url: str) -> None:
+    """Takes the tabs Lessons, Cohort, Training lab and Model report."""
     page.goto(f"{url}/?lesson=rescued")
     page.click("#to-guess")
     page.locator("#guess label").first.click()

@@ -14,9 +14,10 @@ from lesion.data.reading import read_image
 from lesion.inference.predictor import Predictor
 from lesion.model.calibration import EVERYTHING, NOTHING, SUBSETS
 from lesion.model.checkpoint import CONFIG, load_checkpoint
-from lesion.report.markdown import model_card, results_table
+from lesion.report.model_card import model_card
 from lesion.report.out_of_distribution_images import drawn, text
 from lesion.report.reading import BEGIN, END
+from lesion.report.readme_results import results_table
 from lesion.ui.example_photographs import load_examples
 
 

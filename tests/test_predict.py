@@ -1,22 +1,20 @@
 """The batch command."""
 
 import shutil
-import subprocess
-import sys
+from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
 
-from conftest import EXAMPLES, ROOT
+from conftest import EXAMPLES, run_command
 from lesion.data.metadata import Metadata
 from lesion.data.reading import SUFFIXES, read_image
 from lesion.inference.batch_prediction import find_images
 from lesion.inference.predictor import load_predictor
 
 
-def predict(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "lesion.predict", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def predict(*arguments) -> CompletedProcess:
+    return run_command("lesion.predict", *arguments)
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
-"""The repository as a Hugging Face Space, and as a plain git clone."""
+"""The repository as a Hugging Face Space, as a plain git clone, and as an installed package."""
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+import zipfile
+from email import message_from_bytes
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from conftest import ROOT
 from hub import WRITER, Hub
@@ -32,13 +36,22 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.splitlines()]
 
 
+def not_newer(given: str, tested: str) -> bool:
+    """Whether a version is of the tested major and minor version, or of an earlier one."""
+    return Version(given).release[:2] <= Version(tested).release[:2]
+
+
+def test_versions_are_compared_as_numbers():
+    assert not_newer("6.9.0", "6.31.0") and not_newer("6.31.4", "6.31.0")
+    assert not not_newer("6.31.0", "6.9.0") and not not_newer("10.0", "9.5")
+
+
 def test_front_matter_is_what_a_space_expects_and_what_is_tested(front_matter):
     assert front_matter["sdk"] == "gradio" and (ROOT / front_matter["app_file"]).is_file()
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     gradio = next(Requirement(line) for line in lines if line.startswith("gradio"))
     assert gradio.specifier.contains(front_matter["sdk_version"])
-    major_and_minor = version("gradio").split(".")[:2]
-    assert front_matter["sdk_version"].split(".")[:2] <= major_and_minor, "no newer one than the tests saw"
+    assert not_newer(front_matter["sdk_version"], version("gradio")), "the tests have not seen a newer one"
     assert SpecifierSet(">=3.10").contains(front_matter["python_version"])
     assert {front_matter["colorFrom"], front_matter["colorTo"]} <= set(COLOURS)
     assert len(front_matter["short_description"]) <= 60, "the Hub refuses a longer one"
@@ -68,3 +81,51 @@ def test_the_documented_upload_makes_a_space_of_what_is_needed(tmp_path):
     ((space, commits),) = hub.repositories.items()
     assert space.startswith("spaces/")
     assert set(list(commits.values())[-1]) == set(wanted)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The package, built without a network from a copy: a build leaves its files in the folder that it builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for path in tracked():
+        name = path.relative_to(ROOT)
+        if name.parts[0] not in ("weights", "tests"):
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / "source" / name)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        folder,
+    ]
+    done = subprocess.run([*command, folder / "source"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl"))
+
+
+def test_a_wheel_holds_every_module_and_the_examples(wheel):
+    product = [path.relative_to(ROOT) for path in tracked()]
+    wanted = {str(name) for name in product if name.parts[0] == "lesion" and name != Path("lesion/README.md")}
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name for name in archive.namelist() if ".dist-info/" not in name}
+        about = message_from_bytes(archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))))
+    assert files == wanted | {"app.py", "train.py"}
+    lines = (ROOT / "requirements.txt").read_text().split()
+    assert {Requirement(line) for line in about.get_all("Requires-Dist")} == {Requirement(line) for line in lines}
+    assert about["License-Expression"] == "MIT AND CC-BY-NC-4.0", "the code's, and the example photographs'"
+
+
+def test_an_installed_app_says_which_checkpoint_to_give(wheel, tmp_path):
+    """The weights are no part of the package."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    command = [sys.executable, "-c", "import app; app.main()"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No checkpoint was given") and "--checkpoint" in done.stderr

@@ -39,7 +39,9 @@ def resolve(source: str | Path) -> Path:
             return folder
     repository, _, revision = str(source).partition("@")
     if not re.fullmatch(HUB_ID, repository):
-        raise UserError(f"There is no checkpoint folder {source}. {GET_ONE}")
+        raise UserError(
+            f"There is no checkpoint folder {source}; give --checkpoint another folder or a Hub id user/name. {GET_ONE}"
+        )
     try:
         return Path(huggingface_hub.snapshot_download(repository, revision=revision or None, allow_patterns=UPLOADED))
     except (HTTPError, HFValidationError, OSError) as error:  # HTTPError: also a connection that breaks off

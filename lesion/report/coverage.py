@@ -4,7 +4,10 @@ import numpy as np
 
 from lesion.data.diagnoses import CODES
 from lesion.metrics.bootstrap import mean_with_interval
+from lesion.model.calibration import SUBSETS, VIEWS, effective
 from lesion.model.conformal import PredictionSets
+from lesion.report.answers import Answers
+from lesion.report.calibration import CALIBRATED
 
 
 def coverage_report(
@@ -40,3 +43,18 @@ def coverage_report(
             for k, code in enumerate(CODES)
         },
     }
+
+
+def conformal_report(answers: Answers, weights: np.ndarray) -> dict[str, dict]:
+    """How often the sets of diagnoses hold the true one: by a key of CALIBRATED, the values of `coverage_report`.
+
+    Args:
+        answers: of `answer_test_part`.
+        weights: of `bootstrap_weights`, float (rounds, N).
+    """
+    conformal, out = answers.predictor.config.prediction_sets, {}
+    for name, view in CALIBRATED.items():
+        if (subset := VIEWS[view]) in answers.probabilities:
+            sets = conformal.sets(answers.probabilities[subset], effective(SUBSETS[subset], answers.known))
+            out[name] = coverage_report(sets, answers.labels, weights, conformal, subset)
+    return out

@@ -12,7 +12,7 @@ from lesion.errors import UserError, shown
 from lesion.files import sha256
 from lesion.model.checkpoint import CONFIG, REPORT, load_checkpoint
 from lesion.model.hub import HUB_ID, UPLOADED
-from lesion.report.markdown import model_card
+from lesion.report.model_card import model_card
 
 LOG_IN = "log in by `hf auth login` with a token that may write there"
 

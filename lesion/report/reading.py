@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from lesion.errors import UserError
-from lesion.files import write_atomically
+from lesion.files import sha256
+from lesion.model.checkpoint import CONFIG, REPORT
 
 BEGIN, END = "<!-- results: begin, written by lesion.evaluate -->", "<!-- results: end -->"
 
@@ -36,12 +37,26 @@ def split_at_markers(path: Path) -> tuple[str, str]:
     return before, rest.split(END, 1)[1]
 
 
-def write_between_markers(path: Path, text: str) -> None:
-    """Replaces what stands between BEGIN and END in a file.
+EVALUATE = "python -m lesion.evaluate --data PATH_TO_HAM10000 --checkpoint DIR"
+
+
+def read_report(folder: Path) -> dict | None:
+    """report.json of a checkpoint folder, None where there is none; what is no number in it is None too.
 
     Raises:
-        UserError: the file lacks the markers.
+        UserError: it is damaged.
     """
-    before, after = split_at_markers(path)
-    result = f"{before}{BEGIN}\n{text}\n{END}{after}"
-    write_atomically(path, lambda partial: partial.write_text(result, encoding="utf-8"))
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"), parse_constant=lambda _: None)
+    except FileNotFoundError:
+        return None
+    except ValueError:  # no JSON, or no text
+        report = None
+    if not isinstance(report, dict):
+        raise UserError(f"The checkpoint's {REPORT} is damaged. Run “{EVALUATE}” to write it anew.")
+    return report
+
+
+def belongs(report: dict, folder: Path) -> bool:
+    """Whether the report is of the checkpoint it lies beside."""
+    return report.get("checkpoint") == sha256(folder / CONFIG)

@@ -28,6 +28,8 @@ from lesion.report.subgroups import AGE_BANDS, FEW_LESIONS, age_band
 
 ANY = "any"
 PARTS = ("validation", "test")
+ALARM_THRESHOLDS = (1, 99)
+"""Lowest and highest threshold of the melanoma alarm, per cent; the page offers whole numbers between them."""
 REPEATS = 5
 """Shuffles of each input that a permutation importance is the mean of."""
 

@@ -15,6 +15,7 @@ class TrainingConfig:
     Attributes:
         backbone: timm model name.
         init: "imagenet", "scratch" or a path to a file of `lesion.pretrain`.
+        teacher: a fused checkpoint's folder, see `lesion.training.distillation`, or None.
         recipe: "frozen" or "finetune".
         fusion: how image and metadata are joined, one of `lesion.model.fusion.FUSIONS`.
         split, split_seed: see `lesion.data.ham10000.split_table`.
@@ -31,6 +32,7 @@ class TrainingConfig:
 
     backbone: str
     init: str
+    teacher: str | None
     recipe: str
     fusion: str
     split: str

@@ -1,12 +1,12 @@
 """One pass of a frozen backbone over the images of a table, kept on disk.
 
-The file's name is a hash of all it depends on: the backbone's weights, the transform, the precision, and name, size
-and time of every image file. So a changed file or weight makes a new cache and an unchanged one is read back. The hash
-stands in the file too, so that a renamed one is noticed.
+The file's name is a hash of all it depends on: the backbone's name and weights, the transform, the precision, the
+versions of the libraries that compute it, and name, size and time of every image file. So a changed file or weight
+makes a new cache and an unchanged one is read back. The hash stands in the file too, so that a renamed one is noticed.
 """
 
 import hashlib
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,16 @@ from lesion.data.ham10000 import Ham10000
 from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError
 from lesion.files import write_atomically
+from lesion.hardware import versions
 from lesion.model.fusion import FusionModel
-from lesion.training.loop import map_examples
+from lesion.training.examples import map_examples
 
 
 def cache_key(model: FusionModel, table: pd.DataFrame, transform: ImageTransform, precision: str) -> str:
     """Hexadecimal hash of everything the embeddings depend on."""
-    digest = hashlib.sha256(f"3 {astuple(transform)} {precision} {model.pooled}".encode())
+    libraries = {name: versions()[name] for name in ("torch", "timm", "pillow")}
+    about = (asdict(transform), precision, model.pooled, type(model.backbone).__name__, libraries)
+    digest = hashlib.sha256(repr(about).encode())
     for name, tensor in model.backbone.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy())

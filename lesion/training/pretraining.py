@@ -1,189 +1,276 @@
-"""Supervised pretraining of a timm backbone."""
+"""Supervised pretraining of a timm backbone on classified photographs of any kind.
 
-import copy
-import io
-import os
-import zipfile
-from collections.abc import Callable
-from functools import partial
+Each source has a label space of its own and so a classifier of its own: two collections may name a class alike and mean
+different pictures. The recipe is the plain one of timm's training script: random resized crops, flips, colour jitter,
+label smoothing (Szegedy et al., 2016), AdamW with warm-up and cosine, averaged weights. A ConvNeXt may start shallow
+and grow, see `lesion.training.growing`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from safetensors.torch import save
-from timm.data import create_transform, resolve_model_data_config
+from timm.data import resolve_model_data_config
 from timm.optim import param_groups_weight_decay
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import Dataset, Subset
 
-from lesion.errors import UserError
-from lesion.files import prepare_folder, write_atomically
+from lesion.files import prepare_folder, write_atomically, write_together
 from lesion.model.fusion import create_backbone
-from lesion.training.loop import AugmentedDataset, LoopConfig, fit, map_examples
-from lesion.training.start import load_backbone
+from lesion.training.augmentation import augment, normalise
+from lesion.training.class_folders import ClassFolders
+from lesion.training.examples import map_examples
+from lesion.training.frames import RESOLUTION, Frames, make_frames
+from lesion.training.growing import grow, layer_scales
+from lesion.training.loop import LoopConfig, fit
+from lesion.training.start import CLASSIFIER, Start, commit, load_start, read_start
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-HELD_OUT = 0.01  # of the images, to report accuracy on
+HELD_OUT = 0.01  # of each source's photographs, to report accuracy on
+SMALLEST_AREA = 0.35
+DROP_PATH_RATE = 0.05
+LABEL_SMOOTHING = 0.1
 
 
-class ClassFolders(Dataset):
-    """Images under folders named by their class, on disk or inside zip files.
+@dataclass(frozen=True)
+class Source:
+    """Photographs to learn from.
 
-    Args:
-        sources: folders or zip files; each holds CLASS/NAME.jpg, possibly deeper.
-
-    Raises:
-        UserError: a source does not exist or the sources hold fewer than two classes.
+    Attributes:
+        folders: their content.
+        rotated: whether they may be turned by any angle; a lesion has no up.
+        repeats: times that each is seen in an epoch.
     """
 
-    def __init__(self, sources: list[Path]):
-        self.transform = None
-        self.items: list[tuple[Path, str, str]] = []
-        for source in sources:
-            if source.is_dir():
-                names = [str(p.relative_to(source)) for p in sorted(source.rglob("*")) if p.is_file()]
-            elif zipfile.is_zipfile(source):
-                with zipfile.ZipFile(source) as archive:
-                    names = sorted(archive.namelist())
-            else:
-                raise UserError(f"--data {source} is neither a folder nor a zip file.")
-            self.items += [
-                (source, name, Path(name).parent.name) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES
-            ]
-        self.classes = sorted({name for *_, name in self.items} - {""})
-        if len(self.classes) < 2:
-            raise UserError(
-                f"--data {' '.join(map(str, sources))} holds images of {len(self.classes)} classes; pretraining needs "
-                "at least two folders of images, each named by its class."
-            )
-        self.targets = [self.classes.index(name) for *_, name in self.items]
-        self._archives: dict[tuple[int, Path], zipfile.ZipFile] = {}
+    folders: ClassFolders
+    rotated: bool
+    repeats: int
+
+
+@dataclass(frozen=True)
+class PretrainingConfig:
+    """What a pretraining is made of, beside its sources and the settings of the loop.
+
+    Attributes:
+        backbone: timm model name.
+        depths: blocks of each stage of a ConvNeXt; None for the architecture's own.
+        image_size: side of the square input, pixels.
+        mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
+        init: a file of an earlier pretraining to start from; None for random weights.
+        grow: whether the start has fewer blocks and is to be grown.
+    """
+
+    backbone: str
+    depths: tuple[int, ...] | None
+    image_size: int
+    mixed_precision: str | None
+    init: Path | None
+    grow: bool
+
+
+class LabelledFrames(Dataset):
+    """The photographs of all sources one after another: (frame, source, label, rotated)."""
+
+    def __init__(self, frames: list[Frames], sources: Sequence[Source]):
+        self.frames = frames
+        self.source = np.repeat(np.arange(len(sources)), [len(s.folders) for s in sources])
+        self.row = np.concatenate([np.arange(len(s.folders)) for s in sources])
+        self.label = np.concatenate([s.folders.labels for s in sources])
+        self.rotated = [s.rotated for s in sources]
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.label)
 
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        source, name, _ = self.items[index]
-        if source.is_dir():
-            data = (source / name).read_bytes()
-        else:
-            key = (os.getpid(), source)  # a file handle must not be shared between worker processes
-            if key not in self._archives:
-                self._archives[key] = zipfile.ZipFile(source)
-            data = self._archives[key].read(name)
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-        return (self.transform(image) if self.transform else image), self.targets[index]
-
-    def with_transform(self, transform: Callable) -> "ClassFolders":
-        """The same images with a transform applied to each RGB PIL image."""
-        other = copy.copy(self)
-        other.transform = transform
-        return other
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_archives": {}}  # open files do not travel to worker processes
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int, bool]:
+        source = int(self.source[index])
+        return self.frames[source][int(self.row[index])], source, int(self.label[index]), self.rotated[source]
 
 
 class Classifier(nn.Module):
-    """A backbone and one linear layer on its pooled features."""
+    """A backbone and for each source one linear layer on its pooled features.
 
-    def __init__(self, backbone: nn.Module, num_classes: int):
+    Args:
+        backbone: of `create_backbone`.
+        classes: of each source.
+    """
+
+    def __init__(self, backbone: nn.Module, classes: Sequence[int]):
         super().__init__()
         self.backbone = backbone
-        self.classifier = nn.Linear(backbone.head_hidden_size, num_classes)
+        self.classifiers = nn.ModuleList(nn.Linear(backbone.head_hidden_size, count) for count in classes)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float (B, 3, H, W) to logits (B, num_classes)."""
-        return self.classifier(self.backbone(images))
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """float (B, 3, H, W) to the logits of every source, each (B, classes)."""
+        features = self.backbone(images)
+        return [classifier(features) for classifier in self.classifiers]
+
+
+def source_losses(logits: list[torch.Tensor], sources: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of each photograph in the label space of its own source, float (B,).
+
+    Args:
+        logits: of `Classifier`.
+        sources, labels: int (B,).
+    """
+    losses = torch.zeros(len(labels), device=labels.device)
+    for source, of_source in enumerate(logits):
+        rows = (sources == source).nonzero()[:, 0]
+        losses[rows] = functional.cross_entropy(
+            of_source[rows].float(), labels[rows], label_smoothing=LABEL_SMOOTHING, reduction="none"
+        )
+    return losses
+
+
+def split_sources(sources: Sequence[Source], seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Rows of `LabelledFrames` to train on, with their repeats, and the held-out rows of each source."""
+    training, held_out, first = [], [], 0
+    for number, source in enumerate(sources):
+        order = first + np.random.default_rng([seed, number]).permutation(len(source.folders))
+        count = max(1, round(HELD_OUT * len(order)))
+        held_out.append(np.sort(order[:count]))
+        training += [np.sort(order[count:])] * source.repeats
+        first += len(order)
+    return np.concatenate(training), held_out
+
+
+def create_classifier(config: PretrainingConfig, sources: Sequence[Source]) -> tuple[Classifier, Start, list[str]]:
+    """The network at its start, where it started from, and the layer scales inserted where it was grown.
+
+    Raises:
+        UserError: the start cannot be read, or does not fit.
+    """
+    backbone = create_backbone(config.backbone, drop_path_rate=DROP_PATH_RATE, depths=config.depths)
+    model = Classifier(backbone, [len(s.folders.classes) for s in sources])
+    if config.init is None:
+        return model, Start({}, {}, "", ""), []
+    start, inserted = read_start(config.init), []
+    weights = start.backbone
+    if config.grow:
+        own = config.depths or tuple(len(stage.blocks) for stage in backbone.stages)
+        weights, inserted = grow(weights, own)
+    load_start(backbone, weights, config.init)
+    for source, classifier in zip(sources, model.classifiers, strict=True):  # the same classes go on
+        prefix = f"{CLASSIFIER}{source.folders.source.name}."
+        kept = {k.removeprefix(prefix): v for k, v in start.classifiers.items() if k.startswith(prefix)}
+        if kept and kept["weight"].shape == classifier.weight.shape:
+            classifier.load_state_dict(kept)
+    return model, start, inserted
 
 
 def pretrain(
-    sources: list[Path],
-    backbone_name: str,
-    output: Path,
-    image_size: int,
-    config: LoopConfig,
-    mixed_precision: str | None,
-    resume: bool,
-    init: Path | None = None,
+    sources: Sequence[Source], config: PretrainingConfig, loop: LoopConfig, output: Path, resume: bool
 ) -> None:
-    """Pretrains a backbone and writes its averaged weights, without the classifier, to `output`.
+    """Pretrains a backbone and writes its averaged weights to `output`.
 
     Args:
-        sources: see `ClassFolders`.
-        backbone_name: a timm model name.
-        output: a .safetensors file; the resumable state is kept beside it as `output`.state.
-        image_size: side of the square input, pixels.
-        config: the loop's settings.
-        mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
+        sources: what to learn from.
+        config: the network and its input.
+        loop: the loop's settings.
+        output: a .safetensors file; beside it are kept the resumable state, the decoded photographs and the learning
+            curve (.state, frames-….npy, .csv).
         resume: go on from the state where it exists.
-        init: weights of an earlier pretraining to start from, with a new classifier; by default random ones.
 
     Raises:
         UserError: the data or the weights cannot be used, or a file cannot be written.
     """
-    accelerator = Accelerator(mixed_precision=mixed_precision)
-    images = ClassFolders(sources)
-    order = np.random.default_rng(config.seed).permutation(len(images))
-    held_out = order[: max(1, round(HELD_OUT * len(images)))]
-    training = np.sort(order[len(held_out) :])
-    torch.manual_seed(config.seed)
-    model = Classifier(create_backbone(backbone_name, drop_path_rate=0.05), len(images.classes))
-    if init:
-        load_backbone(model.backbone, init)
-    data_config = resolve_model_data_config(model.backbone)
-    transform = partial(
-        create_transform, (3, image_size, image_size), interpolation="bilinear",
-        mean=data_config["mean"], std=data_config["std"],
-    )  # fmt: skip
-    augment = transform(is_training=True, scale=(0.35, 1.0), hflip=0.5, color_jitter=0.3, auto_augment=None)
-    evaluated = Subset(images.with_transform(transform(is_training=False, crop_pct=1.0)), held_out)
-    accelerator.print(
-        f"Pretraining {backbone_name} on {len(training)} images of {len(images.classes)} classes at {image_size} px: "
-        f"{config}"
-    )
-
-    def loss(model: nn.Module, batch: list) -> torch.Tensor:
-        logits = model(batch[0]).float()
-        return nn.functional.cross_entropy(logits, batch[1], label_smoothing=0.1, reduction="none")
-
-    def on_epoch_end(history: list[dict], averaged: nn.Module) -> None:
-        logits = map_examples(accelerator, averaged.eval(), evaluated, config.batch_size, config.workers)
-        targets = np.array([images.targets[i] for i in held_out])
-        history[-1]["held_out_accuracy"] = float((logits.argmax(1) == targets).mean())
-
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
     prepare_folder(output.parent)
-    averaged, history = fit(
-        accelerator,
-        model,
-        param_groups_weight_decay(model, config.weight_decay),
-        AugmentedDataset(Subset(images, training), [augment] * config.epochs, config.seed),
-        loss,
-        config,
-        output.with_suffix(".state"),
+    torch.manual_seed(loop.seed)
+    model, start, inserted = create_classifier(config, sources)
+    normalisation = resolve_model_data_config(model.backbone)
+    images = LabelledFrames(frames_of(accelerator, sources, config.image_size, output.parent), sources)
+    training, held_out = split_sources(sources, loop.seed)
+    described = [
         {
-            "backbone": backbone_name,
-            "image_size": image_size,
-            "images": len(images),
-            "classes": len(images.classes),
-            "init": str(init),
-        },
-        on_epoch_end,
-        resume,
-    )
-    if accelerator.is_main_process:
-        state = {k: v.cpu().contiguous() for k, v in averaged.backbone.state_dict().items()}
-        described = {
-            "backbone": backbone_name,
-            "images": str(len(training)),
-            "classes": str(len(images.classes)),
-            "image_size": str(image_size),
-            "init": init.name if init else "scratch",
-            **{k: f"{v:.4g}" for k, v in history[-1].items()},
+            "name": source.folders.source.name, "images": len(source.folders), "classes": len(source.folders.classes),
+            "repeats": source.repeats, "rotated": source.rotated, "content": source.folders.digest(),
         }
-        content = save(state, described)
-        write_atomically(output, lambda path: path.write_bytes(content))
+        for source in sources
+    ]  # fmt: skip
+    made_by = commit()
+    accelerator.print(f"Pretraining {config.backbone} {config.depths or ''}: {len(training)} photographs an epoch.")
+    accelerator.print(f"{config}\n{loop}\n{described}\ncommit {made_by}")
+
+    def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
+        frames, source, labels, rotated = batch
+        images = normalise(augment(frames, config.image_size, rotated, SMALLEST_AREA), **channels)
+        return source_losses(model(images.contiguous(memory_format=torch.channels_last)), source, labels)
+
+    def on_epoch_end(history: list[dict], averaged: Classifier) -> None:
+        row = history[-1]
+        row["images_seen"] = row["epoch"] * len(training)
+        averaged.eval()
+        for number, (source, rows) in enumerate(zip(described, held_out, strict=True)):
+
+            def logits(frames: torch.Tensor, number: int = number) -> torch.Tensor:
+                side = (config.image_size, config.image_size)
+                whole = functional.interpolate(frames.float() / 255, size=side, mode="bilinear", antialias=True)
+                return averaged(normalise(whole, **channels))[number]
+
+            answers = map_examples(accelerator, logits, Subset(images, rows), loop.batch_size, 0)
+            row[f"accuracy {source['name']}"] = float((answers.argmax(1) == images.label[rows]).mean())
+        if accelerator.is_main_process:
+            write_atomically(output.with_suffix(".csv"), lambda path: pd.DataFrame(history).to_csv(path, index=False))
+
+    channels = {"mean": normalisation["mean"], "std": normalisation["std"]}
+    fingerprint = {
+        "backbone": config.backbone, "depths": str(config.depths), "image_size": config.image_size,
+        "sources": json.dumps(described), "init": start.sha256,
+    }  # fmt: skip
+    averaged, history = fit(
+        accelerator, model, param_groups_weight_decay(model, loop.weight_decay), Subset(images, training), loss, loop,
+        output.with_suffix(".state"), fingerprint, on_epoch_end, resume,
+    )  # fmt: skip
+    if accelerator.is_main_process:
+        stage = {
+            "backbone": config.backbone, "depths": config.depths, "image_size": config.image_size,
+            "epochs": loop.epochs, "batch_size": loop.batch_size, "learning_rate": loop.learning_rate,
+            "seed": loop.seed, "sources": described, "images_seen": loop.epochs * len(training),
+            "minutes": history[-1]["minutes"], "mixed_precision": accelerator.mixed_precision, "commit": made_by,
+            "layer_scales": layer_scales(averaged.backbone.state_dict(), inserted) if inserted else None,
+            "history": history,
+        }  # fmt: skip
+        write_start(output, averaged, sources, [*start.stages, stage])
     accelerator.wait_for_everyone()
-    accelerator.print(f"Wrote {output} ({backbone_name}, held-out accuracy {history[-1]['held_out_accuracy']:.3f}).")
+    accelerator.print(f"Wrote {output}.")
+
+
+def frames_of(accelerator: Accelerator, sources: Sequence[Source], image_size: int, folder: Path) -> list[Frames]:
+    """The decoded photographs of each source, made by the main process and found by the others."""
+
+    largest = max(min(source.folders.read(0).size) for source in sources)
+    side = min(round(RESOLUTION * image_size), largest)
+
+    def found(first: bool) -> list[Frames]:
+        return [make_frames(folder, source.folders.read, source.folders.identities, side, first) for source in sources]
+
+    if accelerator.is_main_process:
+        found(True)
+    accelerator.wait_for_everyone()
+    return found(False)
+
+
+def write_start(output: Path, model: Classifier, sources: Sequence[Source], stages: list[dict]) -> None:
+    """Writes what `lesion.training.start.read_start` reads: the backbone, the classifiers, how they were made."""
+    tensors = {k: v.cpu().contiguous() for k, v in model.backbone.state_dict().items()}
+    for source, classifier in zip(sources, model.classifiers, strict=True):
+        prefix = f"{CLASSIFIER}{source.folders.source.name}."
+        tensors |= {prefix + k: v.cpu().contiguous() for k, v in classifier.state_dict().items()}
+    last = stages[-1]
+    described = {
+        "backbone": last["backbone"],
+        "images": str(sum(s["images"] for s in last["sources"])),
+        "classes": str(sum(s["classes"] for s in last["sources"])),
+        "image_size": str(last["image_size"]),
+        "epoch": str(last["epochs"]),
+        "images_seen": str(sum(stage.get("images_seen", 0) for stage in stages)),
+        "stages": json.dumps(stages),
+    }
+    content = save(tensors, described)
+    write_together({output: lambda path: path.write_bytes(content)})

@@ -12,9 +12,10 @@ from lesion.errors import UserError, shown
 from lesion.teaching.influence import value_in_words
 from lesion.ui.api import as_given, uploaded_file
 from lesion.ui.example_photographs import load_examples
-from lesion.ui.html import views
+from lesion.ui.html import examples
 
 MOST_PROBABLE = "most probable"
+NEEDS_IMAGE = "Give a photograph first: a JPEG or PNG file."
 CHOICE = {
     "api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple", "concurrency_id": "choice",
     "concurrency_limit": 1,
@@ -67,7 +68,7 @@ def build() -> tuple[Inputs, gr.HTML]:
         label="Photograph", sources=["upload", "clipboard", "webcam"], height=210, elem_id="photo", buttons=[],
         show_label=False, placeholder="Drop or choose a dermoscopic photograph",
     )  # fmt: skip
-    strip = gr.HTML(views.examples(load_examples()), js_on_load=views.EXAMPLES_SCRIPT, elem_id="examples")
+    strip = gr.HTML(examples.examples(load_examples()), js_on_load=examples.EXAMPLES_SCRIPT, elem_id="examples")
     with gr.Row():
         ages = [UNKNOWN, *map(str, AGES)]
         age = gr.Dropdown(ages, value=UNKNOWN, label="Age (years)", elem_id="age", min_width=100)

@@ -1,9 +1,13 @@
 """The whole page: title, notice, the photograph and its record on the left, tabs on the right."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
+from gradio.components import Component
 
 from lesion.data.diagnoses import CODES
 from lesion.data.held_out_photographs import HeldOutPhotographs
@@ -14,11 +18,10 @@ from lesion.inference.predictor import MOST_IN_A_PASS, Predictor
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import Lessons
-from lesion.ui import inputs, link, theme
+from lesion.ui import inputs, link
 from lesion.ui.example_photographs import load_examples
-from lesion.ui.html import body_map as body
-from lesion.ui.html import charts, views
-from lesion.ui.server.allow_list import Page
+from lesion.ui.html import answers, heading, heat_map, pieces
+from lesion.ui.server.gradio_private import UploadsOnlyBlocks, served_file
 from lesion.ui.tabs import answer as answer_tab
 from lesion.ui.tabs import cohort as cohort_tab
 from lesion.ui.tabs import influence as influence_tab
@@ -26,6 +29,8 @@ from lesion.ui.tabs import lab as lab_tab
 from lesion.ui.tabs import lessons as lessons_tab
 from lesion.ui.tabs import report as report_tab
 
+ANSWER, INFLUENCE = "answer", "influence"
+"""The ids of the two tabs that answer about the photograph."""
 SHOW_ALARM = """
 () => {
   if (document.body.dataset.tab === 'influence')
@@ -44,25 +49,115 @@ async (...given) => {
 """
 """Adds to what is asked (so many values) the tab in view, once one just selected is marked as such, and whether nothing
 but the tab has changed."""
-STYLE = theme.STYLE + views.STYLE + body.STYLE + charts.STYLE + report_tab.STYLE
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the page is about, apart from its components.
+
+    Attributes:
+        store: photographs in use, and the predictor.
+        cohort, photographs: the held-out images, and their small copies as far as there are any.
+        lab, lessons: of the checkpoint.
+    """
+
+    store: PhotographStore
+    cohort: Cohort
+    photographs: HeldOutPhotographs
+    lab: Lab
+    lessons: Lessons
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> "Material":
+        """That of a checkpoint."""
+        cohort, photographs = Cohort(predictor), HeldOutPhotographs(predictor.checkpoint.folder)
+        lab = Lab(cohort.held_out, predictor.config.encoder)
+        return cls(PhotographStore(predictor), cohort, photographs, lab, Lessons(cohort, photographs, lab))
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each held-out image by its id."""
+        return {image_id: row for row, image_id in enumerate(self.cohort.table.image_id)}
+
+    @cached_property
+    def examples(self) -> dict[bytes, str]:
+        """The examples' confirmed diagnoses, codes, by the key of the photograph."""
+        return {example.key: example.diagnosis for example in load_examples()}
+
+    def truth_of(self, key: bytes) -> str | None:
+        """The confirmed diagnosis, a code, where the photograph is one of the held-out ones."""
+        image_id = self.photographs.image_id_of(key)
+        return CODES[self.cohort.labels[self.rows[image_id]]] if image_id in self.rows else self.examples.get(key)
+
+
+class Tabs(NamedTuple):
+    """The tabs and their parts that the page connects.
+
+    Attributes:
+        all: the component that holds them.
+        answer, influence: the two that answer about the photograph.
+        lessons: sets the inputs of others.
+        cases: lists whose clicks carry the id of a held-out image.
+    """
+
+    all: gr.Tabs
+    answer: answer_tab.AnswerTab
+    influence: influence_tab.InfluenceTab
+    lessons: lessons_tab.LessonsTab
+    cases: list[gr.HTML]
+
+
+@dataclass(frozen=True)
+class PhotographViews:
+    """Fills the two tabs that answer about the photograph."""
+
+    store: PhotographStore
+    answer: answer_tab.AnswerTab
+    influence: influence_tab.InfluenceTab
+
+    @property
+    def outputs(self) -> list[gr.HTML]:
+        """The components to fill."""
+        return [*self.answer.outputs, *self.influence.outputs]
+
+    def show(self, path: str | None, age: str, sex: str, site: str, target: str, method: str, *values: object) -> tuple:
+        """The outputs' values. Only the tab in view is filled, where it is one of the two; the other is emptied, unless
+        nothing but the tab has changed.
+
+        Args:
+            path: of the photograph.
+            age, sex, site, target, method: of the controls.
+            values: of the controls of the tab "Metadata influence", then what ASK adds.
+        """
+        *settings, tab, again = values
+        try:
+            if path is None:
+                raise UserError(pieces.WELCOME)
+            metadata = Metadata(age, sex, site)
+            photograph = self.store.get(path, metadata if tab == ANSWER else None)
+            filled = [gr.skip() if again else ""] * len(self.outputs)
+            first = len(self.answer.outputs)
+            if tab == ANSWER:
+                filled[:first] = self.answer.show(photograph, metadata, target, method)
+            elif tab == INFLUENCE:
+                filled[first:] = self.influence.show(photograph, metadata, target, *settings)
+            return tuple(filled)
+        except UserError as error:
+            return tuple(self.without_answer((pieces.placeholder if path is None else pieces.problem)(str(error))))
+
+    def without_answer(self, said: str) -> list[str]:
+        """The outputs' values where there is no answer: `said` in its place."""
+        filled, first = [""] * len(self.outputs), len(self.answer.outputs)
+        filled[0] = filled[first] = said
+        filled[first - 1] = pieces.placeholder(heat_map.NO_HEAT)
+        return filled
 
 
 def build_page(predictor: Predictor) -> gr.Blocks:
-    """The app, ready to launch with the theme and STYLE."""
-    store, examples = PhotographStore(predictor), load_examples()
-    cohort, photographs = Cohort(predictor), HeldOutPhotographs(predictor.checkpoint.folder)
-    lab = Lab(cohort.held_out, predictor.config.encoder)
-    lessons = Lessons(cohort, photographs, lab)
-    rows = {image_id: row for row, image_id in enumerate(cohort.table.image_id)}
-    truths = {example.key: example.diagnosis for example in examples}
-
-    def truth_of(key: bytes) -> str | None:
-        """The confirmed diagnosis, a code, where the photograph is one of the held-out ones."""
-        image_id = photographs.image_id_of(key)
-        return CODES[cohort.labels[rows[image_id]]] if image_id in rows else truths.get(key)
-
-    with Page(title="Skin lesions: image and metadata", analytics_enabled=False) as page:
-        gr.HTML(views.HEADER)
+    """The app, ready to launch with a theme and a style sheet."""
+    material = Material.of(predictor)
+    with UploadsOnlyBlocks(title="Skin lesions: image and metadata", analytics_enabled=False) as page:
+        gr.HTML(heading.HEADER)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
@@ -72,105 +167,110 @@ def build_page(predictor: Predictor) -> gr.Blocks:
 
             def open_photograph(image_id: str) -> str:
                 """A file for the photograph component."""
-                content = photographs.read(image_id)
-                return save_bytes_to_cache(content, f"{image_id}.jpg", given.photo.GRADIO_CACHE)
+                return served_file(given.photo, material.photographs.read(image_id), f"{image_id}.jpg")
 
-            with gr.Column(scale=9, min_width=320), gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
-                with gr.Tab("Answer", id="answer") as tab_answer:
-                    answer, method, show_answer = answer_tab.build(given, store, truth_of)
-                with gr.Tab("Metadata influence", id="influence") as tab_influence:
-                    influence = influence_tab.build(given, store, cohort, truth_of)
-
-                def show(
-                    path: str | None, age: str, sex: str, site: str, target: str, method: str, *values: object
-                ) -> tuple:
-                    """Fills the tab in view, where it is one that answers about the photograph. What the other one says
-                    goes, unless only the tab has changed."""
-                    *settings, tab, again = values
-                    try:
-                        if path is None:
-                            raise UserError(views.WELCOME)
-                        metadata = Metadata(age, sex, site)
-                        photograph = store.get(path, metadata if tab == tab_answer.id else None)
-                        filled = [gr.skip() if again else ""] * len(outputs)
-                        if tab == tab_answer.id:
-                            filled[: len(answer)] = show_answer(photograph, metadata, target, method)
-                        elif tab == tab_influence.id:
-                            filled[len(answer) :] = influence.show(photograph, metadata, target, *settings)
-                        return tuple(filled)
-                    except UserError as error:
-                        return tuple(without_answer((views.placeholder if path is None else views.problem)(str(error))))
-
-                def without_answer(said: str) -> list[str]:
-                    """What the tabs hold where there is no answer: `said` in its place."""
-                    filled = [""] * len(outputs)
-                    filled[0] = filled[len(answer)] = said
-                    filled[len(answer) - 1] = views.placeholder(views.NO_HEAT)
-                    return filled
-
-                asked, outputs = [*given.all, method, *influence.controls], [*answer, *influence.outputs]
-                # The lessons set controls of the tabs behind them, so these are built first.
-                tab_lessons = gr.Tab("Lessons", id="lessons")
-                with gr.Tab("Cohort", id="cohort") as tab_cohort:
-                    used, cases = cohort_tab.build(cohort, photographs, tab_cohort)
-                with gr.Tab("Training lab", id="lab") as tab_lab:
-                    weighting = lab_tab.build(lab)
-                with gr.Tab("Model report", id="report") as tab_report:
-                    report_tab.build(predictor.checkpoint.folder, tab_report)
-                prevalence, share, _, threshold = influence.controls
-                with tab_lessons:
-                    controls = {
-                        "prevalence": prevalence, "share": share, "threshold": threshold, "used": used,
-                        "weighting": weighting,
-                    }  # fmt: skip
-                    lesson = lessons_tab.build(lessons, open_photograph, given.record, controls, tabs, chosen)
-                for event in lesson.settings:
-                    event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
-        gr.HTML(f'<div class="attribution">{views.ATTRIBUTION}</div>', elem_id="attribution")
-
-        # The tabs about all photographs have no use for the left column; the style sheet hides it there.
-        for tab in (tab_answer, tab_influence, tab_lessons, tab_cohort, tab_lab, tab_report):
-            tab.select(
-                None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private"
-            )
-
-        # One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one
-        # in the end, so that an answer never stands beside another photograph.
-        changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
-        changed += [component.input for component in (*given.all[1:], method)]
-        changed += [control.change for control in influence.controls]  # lessons set them too
-        changed += [tab_answer.select, tab_influence.select]
-        # More at once than elsewhere: those who upload a photograph wait for the network, and share its passes.
-        shown = gr.on(
-            changed, show, [*asked, *view], outputs, js=ASK % len(asked), api_visibility="private",
-            show_progress="minimal", trigger_mode="always_last", concurrency_limit=2 * MOST_IN_A_PASS,
-        )  # fmt: skip
-        # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
-        nothing = without_answer(views.problem(views.NO_ANSWER))
-        shown.failure(None, None, outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
-
-        def choose_example(event: gr.EventData) -> tuple:
-            example = examples[event.index]
-            return str(example.path), *inputs.values_of(example.metadata), inputs.now()
-
-        strip.click(choose_example, None, [*given.record, chosen], **inputs.CHOICE)
-
-        def choose_case(event: gr.EventData) -> tuple:
-            record = cohort.records[rows[event.image]]
-            return gr.Tabs(selected="answer"), open_photograph(event.image), *inputs.values_of(record), inputs.now()
-
-        for component in cases:
-            component.click(choose_case, None, [tabs, *given.record, chosen], **inputs.CHOICE).then(
-                None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
-            )
-
-        def choose_age(event: gr.EventData) -> tuple[str, int]:
-            return f"{event.age:g}", inputs.now()
-
-        def choose_site(event: gr.EventData) -> tuple[str, int]:
-            return event.site, inputs.now()
-
-        influence.age_curve.click(choose_age, None, [given.age, chosen], **inputs.CHOICE)
-        influence.body_map.click(choose_site, None, [given.site, chosen], **inputs.CHOICE)
-        link.connect(page, link_controls, given, chosen, tabs, lesson, photographs, open_photograph)
+            with gr.Column(scale=9, min_width=320):
+                tabs = build_tabs(material, given, chosen, open_photograph)
+        gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
+        connect_views(PhotographViews(material.store, tabs.answer, tabs.influence), given, chosen, view, tabs.all)
+        connect_choices(material, given, chosen, strip, tabs, open_photograph)
+        link.connect(page, link_controls, given, chosen, tabs.all, tabs.lessons, material.photographs, open_photograph)
     return page
+
+
+def build_tabs(
+    material: Material, given: inputs.Inputs, chosen: gr.State, open_photograph: Callable[[str], str]
+) -> Tabs:
+    """Builds the tabs inside the current gr.Column.
+
+    Args:
+        material: what they are about.
+        given: the left column.
+        chosen: whose change asks for the views anew.
+        open_photograph: image id of a held-out photograph to a file.
+    """
+    store, cohort, folder = material.store, material.cohort, material.store.predictor.checkpoint.folder
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
+        with gr.Tab("Answer", id=ANSWER):
+            answer = answer_tab.build(given, store, material.truth_of)
+        with gr.Tab("Metadata influence", id=INFLUENCE):
+            influence = influence_tab.build(given, store, cohort, material.truth_of)
+        # The lessons set controls of the tabs behind them, so these are built first.
+        tab_lessons = gr.Tab("Lessons", id="lessons")
+        with gr.Tab("Cohort", id="cohort") as tab_cohort:
+            used, cases = cohort_tab.build(cohort, material.photographs, tab_cohort)
+        with gr.Tab("Training lab", id="lab"):
+            weighting = lab_tab.build(material.lab)
+        with gr.Tab("Model report", id="report") as tab_report:
+            report_tab.build(folder, tab_report)
+        prevalence, share, _, threshold = influence.controls
+        controls = {
+            "prevalence": prevalence, "share": share, "threshold": threshold, "used": used, "weighting": weighting,
+        }  # fmt: skip
+        with tab_lessons:
+            lessons = lessons_tab.build(material.lessons, open_photograph, given.record, controls, tabs, chosen)
+    for event in lessons.settings:
+        event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
+    # The tabs about all photographs have no use for the left column; the style sheet hides it there.
+    for tab in tabs_of(tabs):
+        tab.select(None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private")
+    return Tabs(tabs, answer, influence, lessons, cases)
+
+
+def tabs_of(tabs: gr.Tabs) -> list[gr.Tab]:
+    """The single tabs."""
+    return [tab for tab in tabs.children if isinstance(tab, gr.Tab)]
+
+
+def connect_views(
+    views: PhotographViews, given: inputs.Inputs, chosen: gr.State, view: list[Component], tabs: gr.Tabs
+) -> None:
+    """One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one in the
+    end, so that an answer never stands beside another photograph."""
+    method, controls = views.answer.method, views.influence.controls
+    asked = [*given.all, method, *controls]
+    changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
+    changed += [component.input for component in (*given.all[1:], method)]
+    changed += [control.change for control in controls]  # lessons set them too
+    changed += [tab.select for tab in tabs_of(tabs) if tab.id in (ANSWER, INFLUENCE)]
+    # More at once than elsewhere: those who upload a photograph wait for the network, and share its passes.
+    shown = gr.on(
+        changed, views.show, [*asked, *view], views.outputs, js=ASK % len(asked), api_visibility="private",
+        show_progress="minimal", trigger_mode="always_last", concurrency_limit=2 * MOST_IN_A_PASS,
+    )  # fmt: skip
+    # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
+    nothing = views.without_answer(pieces.problem(answers.NO_ANSWER))
+    shown.failure(None, None, views.outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
+
+
+def connect_choices(
+    material: Material,
+    given: inputs.Inputs,
+    chosen: gr.State,
+    strip: gr.HTML,
+    tabs: Tabs,
+    open_photograph: Callable[[str], str],
+) -> None:
+    """Lets a click on an example, a case, an age or a site set the left column."""
+
+    def choose_example(event: gr.EventData) -> tuple:
+        example = load_examples()[event.index]
+        return str(example.path), *inputs.values_of(example.metadata), inputs.now()
+
+    def choose_case(event: gr.EventData) -> tuple:
+        record = material.cohort.records[material.rows[event.image]]
+        return gr.Tabs(selected=ANSWER), open_photograph(event.image), *inputs.values_of(record), inputs.now()
+
+    def choose_age(event: gr.EventData) -> tuple[str, int]:
+        return f"{event.age:g}", inputs.now()
+
+    def choose_site(event: gr.EventData) -> tuple[str, int]:
+        return event.site, inputs.now()
+
+    strip.click(choose_example, None, [*given.record, chosen], **inputs.CHOICE)
+    for cases in tabs.cases:
+        cases.click(choose_case, None, [tabs.all, *given.record, chosen], **inputs.CHOICE).then(
+            None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
+        )
+    tabs.influence.age_curve.click(choose_age, None, [given.age, chosen], **inputs.CHOICE)
+    tabs.influence.body_map.click(choose_site, None, [given.site, chosen], **inputs.CHOICE)

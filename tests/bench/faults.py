@@ -42,7 +42,8 @@ import train
 from conftest import TINY, make_ham10000
 from lesion.data.diagnoses import CODES
 from lesion.model.checkpoint import load_checkpoint
-from lesion.training.loop import AugmentedDataset, all_finite, read_state
+from lesion.training.loop import AugmentedDataset, all_finite
+from lesion.training.state import read_state
 
 PHASES = {
     "fit": (lesion.training.recipes, "fine-tuning"),

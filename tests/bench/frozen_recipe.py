@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from lesion.data.ham10000 import Ham10000, read_table
 from lesion.data.transforms import ImageTransform
 from lesion.training.data import prepare_data
+from lesion.training.examples import map_examples
 from lesion.training.head import fit_head
-from lesion.training.loop import map_examples
 from lesion.training.start import create_model
 from train import parse_arguments
 

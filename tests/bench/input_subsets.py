@@ -22,7 +22,7 @@ from lesion.inference.predictor import load_predictor
 from lesion.metrics.metrics import probability_metrics
 from lesion.model.calibration import SUBSETS, Calibration, class_weights, effective, fit_calibration
 from lesion.model.fusion import ConcatenationHead, head_logits
-from lesion.training.loop import map_examples
+from lesion.training.examples import map_examples
 
 EPOCHS, PATIENCE, LEARNING_RATES = 60, 8, (1e-3, 3e-4)
 

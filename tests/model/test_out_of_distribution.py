@@ -13,7 +13,8 @@ from lesion.errors import UserError
 from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.model.out_of_distribution import MahalanobisDetector, fit_detector
 from lesion.report import out_of_distribution_images as strangers
-from lesion.report.out_of_distribution_images import SOURCES, far, near, novelty_report
+from lesion.report.out_of_distribution import novelty_report
+from lesion.report.out_of_distribution_images import SOURCES, far, near
 
 WIDTH = 40
 MIXING = np.random.default_rng(7).normal(size=(WIDTH, WIDTH)) * np.geomspace(5, 0.05, WIDTH)
@@ -124,10 +125,10 @@ def test_without_scikit_image_a_sentence_says_what_to_do(monkeypatch):
 def test_report(check, photographs, monkeypatch):
     plain, odd = Image.new("RGB", (32, 32)), Image.new("RGB", (32, 32), "white")
     monkeypatch.setattr(
-        "lesion.report.out_of_distribution_images.far", lambda source: {"plain": [plain, odd], "odd": [odd, odd]}
+        "lesion.report.out_of_distribution.far", lambda source: {"plain": [plain, odd], "odd": [odd, odd]}
     )
     monkeypatch.setattr(
-        "lesion.report.out_of_distribution_images.near", lambda source, paths: {"blurred": [plain] * len(paths)}
+        "lesion.report.out_of_distribution.near", lambda source, paths: {"blurred": [plain] * len(paths)}
     )
     centre = familiar(3000, 0).mean(0)
     test = np.concatenate([familiar(198, 8) * 0.5, np.stack([centre + 100] * 2)])

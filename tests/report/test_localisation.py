@@ -12,24 +12,19 @@ from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.activation_maps import METHODS
 from lesion.inference.predictor import Predictor, load_checkpoint
+from lesion.report.deletion import RANDOM, area_under, blurred, deletion_and_insertion, pixel_order, replaced
+from lesion.report.explanations import explanation_report
+from lesion.report.heat_maps import explain_table
 from lesion.report.localisation import (
     GAUSSIAN,
     MASKS,
-    RANDOM,
-    area_under,
-    blurred,
     centred_gaussian,
-    deletion_and_insertion,
     energy_inside,
-    explain_table,
-    explanation_report,
-    pixel_order,
     pointing_hit,
     read_masks,
-    replaced,
     spread,
 )
-from lesion.ui.html import views
+from lesion.ui.html import heat_map
 from lesion.words import percent
 
 
@@ -162,7 +157,7 @@ def test_missing_masks_are_refused(ham10000, masks, table):
 
 
 def test_report(predictor, table, masks, monkeypatch):
-    monkeypatch.setattr("lesion.report.localisation.SAMPLE", 3)
+    monkeypatch.setattr("lesion.report.explanations.SAMPLE", 3)
     report = explanation_report(predictor, table, masks, rounds=50)
     json.dumps(report, allow_nan=False)
     assert report["images"] == len(table) - 1 and report["without a mask"] == 1
@@ -180,11 +175,11 @@ def test_report(predictor, table, masks, monkeypatch):
     assert "deletion minus random order" in perturbed["orders"][GAUSSIAN]
     assert report == explanation_report(predictor, table, masks, rounds=50), "the same seed gives the same report"
 
-    words = views.map_quality(report)
+    words = heat_map.map_quality(report)
     assert words.count("<tr>") == 1 + len(METHODS) and "How good are these maps?" in words
     assert percent(report["methods"]["Grad-CAM"]["energy"]["value"]) in words
     report["methods"]["Grad-CAM"]["energy minus centred Gaussian"]["interval"] = [-0.2, -0.1]
-    grad_cam = views.map_quality(report).split('<th scope="row">Grad-CAM</th>')[1].split("</tr>")[0]
+    grad_cam = heat_map.map_quality(report).split('<th scope="row">Grad-CAM</th>')[1].split("</tr>")[0]
     assert "worse" in grad_cam
     with pytest.raises(KeyError):
-        views.map_quality({})
+        heat_map.map_quality({})

@@ -1,5 +1,6 @@
 """The claim of each lesson, on the bundled checkpoint, and its right option against figures of another making."""
 
+import copy
 import re
 
 import numpy as np
@@ -14,9 +15,10 @@ from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
 from lesion.model.calibration import SUBSETS
-from lesion.teaching.cohort import Cohort
+from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
 from lesion.teaching.lab import Lab, LabSettings
-from lesion.teaching.lessons import Lessons, top
+from lesion.teaching.lessons import Lessons, rare_disease
+from lesion.teaching.lessons.common import HeldOutCases, top
 
 KEYS = (
     "no-photograph", "two-ages", "face-and-back", "rescued", "ruined", "table-alone", "rare-disease", "class-weights",
@@ -44,9 +46,9 @@ def test_what_is_shown_is_what_the_app_answers(lessons):
     """The figures of each case, computed anew from its photograph and the buttons' records."""
     for key in ("two-ages", "face-and-back", "rescued", "ruined"):
         lesson = lessons.get(key)
-        photograph = read_image(lessons.photographs.read(lesson.setups[0].image_id))
+        photograph = read_image(lessons.cases.photographs.read(lesson.setups[0].image_id))
         for setup, shown in zip(lesson.setups, lesson.reveal().answers.values(), strict=True):
-            answer = lessons.predictor.predict(photograph, setup.metadata).probabilities
+            answer = lessons.cases.predictor.predict(photograph, setup.metadata).probabilities
             assert shown == pytest.approx(answer, abs=1e-5), (key, setup.label)
 
 
@@ -61,53 +63,67 @@ def test_the_right_option_follows_from_the_figures(lessons):
     assert chosen["two-ages"] == "Another diagnosis comes first"
     assert chosen["face-and-back"] == "Yes"
 
-    positive, answers = lessons.labels == 0, lessons.cohort.full[:, 0]
+    positive, answers = lessons.cases.labels == 0, lessons.cases.cohort.full[:, 0]
     threshold = lessons.get("rare-disease").setups[0].controls["threshold"] / 100
     found, false = (answers[positive] >= threshold).mean(), (answers[~positive] >= threshold).mean()
     assert found >= 0.9 > (answers[positive] >= threshold + 0.01).mean()
     assert found * 0.001 / (found * 0.001 + false * 0.999) < 0.05 and chosen["rare-disease"] == "Fewer than 5"
 
-    area = roc_auc_score(lessons.labels == 1, lessons.held_out_answers(SUBSETS[14])[:, 1])
+    area = roc_auc_score(lessons.cases.labels == 1, lessons.cases.answers(SUBSETS[14])[:, 1])
     assert area > 0.7 and chosen["table-alone"].startswith("Well")
     recalls = [
-        recall_score(lessons.labels, lessons.lab.result(LabSettings(INPUTS, w)).decisions, average=None)[[3, 5, 6]]
+        recall_score(lessons.cases.labels, lessons.cases.lab.result(LabSettings(INPUTS, w)).decisions, average=None)[
+            [3, 5, 6]
+        ]
         for w in ("balanced", "none")
     ]
     assert recalls[1].mean() < recalls[0].mean() - 0.02 and chosen["class-weights"].startswith("Fewer")
 
 
-def test_a_checkpoint_without_melanomas_has_no_lesson_about_them(lessons):
-    class Without(Lessons):
-        def __init__(self):
-            super().__init__(lessons.cohort, lessons.photographs, lessons.lab)
-            self.labels = np.where(self.labels == 0, 1, self.labels)
+def with_melanomas_answered(lessons, scale) -> HeldOutCases:
+    """The held-out cases, as if the model gave every melanoma `scale` times the probability of melanoma (at most 1)."""
+    cohort = copy.copy(lessons.cases.cohort)
+    cohort.full = cohort.full.copy()
+    cohort.full[:, 0] = np.minimum(scale * cohort.full[:, 0], 1)
+    return HeldOutCases(cohort, lessons.cases.photographs, lessons.cases.lab)
 
-    keys = [lesson.key for lesson in Without().all]
+
+def test_the_alarm_has_a_threshold_that_the_page_offers(lessons):
+    lowest, highest = ALARM_THRESHOLDS
+    assert lowest <= rare_disease.make(lessons.cases).setups[0].controls["threshold"] <= highest
+    assert rare_disease.make(with_melanomas_answered(lessons, 1e9)).setups[0].controls["threshold"] == highest
+    assert rare_disease.make(with_melanomas_answered(lessons, 1e-3)) is None, "no threshold above 0 finds nine of ten"
+
+
+def test_a_checkpoint_without_melanomas_has_no_lesson_about_them(lessons):
+    without = Lessons(lessons.cases.cohort, lessons.cases.photographs, lessons.cases.lab)
+    without.cases.labels = np.where(without.cases.labels == 0, 1, without.cases.labels)
+    keys = [lesson.key for lesson in without.all]
     assert not {"rescued", "ruined", "rare-disease"} & set(keys) and "two-ages" in keys
 
 
 def test_rescued_and_ruined_are_confirmed_melanomas_on_either_side(lessons):
     for key, right in (("rescued", 1), ("ruined", 0)):
         lesson = lessons.get(key)
-        row = lessons.table.index[lessons.table.image_id == lesson.setups[0].image_id][0]
-        assert CODES[lessons.labels[row]] == "mel"
+        row = lessons.cases.table.index[lessons.cases.table.image_id == lesson.setups[0].image_id][0]
+        assert CODES[lessons.cases.labels[row]] == "mel"
         answers = list(lesson.reveal().answers.values())
         assert top(answers[right]) == "mel" != top(answers[1 - right])
-        assert lesson.setups[1].metadata == lessons.cohort.records[row], "its own record"
+        assert lesson.setups[1].metadata == lessons.cases.cohort.records[row], "its own record"
 
 
 def test_the_search_finds_the_best_case(lessons):
     """No other confirmed nevus with everything known loses more of its probability from 25 to 75."""
     chosen = lessons.get("two-ages").setups[0].image_id
-    young, old = lessons.held_out_answers(age=25.0), lessons.held_out_answers(age=75.0)
-    table = lessons.table.assign(fall=young[:, 1] - old[:, 1], young=young.argmax(1), old=old.argmax(1))
+    young, old = lessons.cases.answers(age=25.0), lessons.cases.answers(age=75.0)
+    table = lessons.cases.table.assign(fall=young[:, 1] - old[:, 1], young=young.argmax(1), old=old.argmax(1))
     known = table.age.notna() & table.sex.notna() & table.site.notna()
     cases = table[known & (table.label == 1) & (table.young == 1) & (table.old != 1)]
     assert cases.loc[cases.fall.idxmax(), "image_id"] == chosen
 
 
 def test_without_photographs_the_lessons_about_them_are_left_out(lessons, tmp_path):
-    without = Lessons(lessons.cohort, HeldOutPhotographs(tmp_path), lessons.lab)
+    without = Lessons(lessons.cases.cohort, HeldOutPhotographs(tmp_path), lessons.cases.lab)
     assert [lesson.key for lesson in without.all] == ["no-photograph", "table-alone", "rare-disease", "class-weights"]
 
 
@@ -117,9 +133,9 @@ def test_an_unknown_lesson_is_refused_in_a_sentence(lessons):
 
 
 def test_photographs_are_the_held_out_ones_and_answer_like_their_embeddings(lessons):
-    photographs, table = lessons.photographs, lessons.table
+    photographs, table = lessons.cases.photographs, lessons.cases.table
     assert photographs.names == {f"{image_id}.jpg" for image_id in table.image_id}
     for row in (5, 1500, 2900):
-        features = lessons.predictor.features(read_image(photographs.read(table.image_id[row])))
-        answer = lessons.predictor.probabilities(features, [lessons.cohort.records[row]])[0]
-        np.testing.assert_allclose(answer, lessons.cohort.full[row], atol=0.03)
+        features = lessons.cases.predictor.features(read_image(photographs.read(table.image_id[row])))
+        answer = lessons.cases.predictor.probabilities(features, [lessons.cases.cohort.records[row]])[0]
+        np.testing.assert_allclose(answer, lessons.cases.cohort.full[row], atol=0.03)

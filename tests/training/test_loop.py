@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from torch import nn
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
 
 import lesion.training.loop
 from lesion.errors import UserError
-from lesion.training.loop import AugmentedDataset, EpochBatches, LoopConfig, fit, map_examples, read_state
+from lesion.training.examples import map_examples
+from lesion.training.loop import EpochBatches, LoopConfig, fit
+from lesion.training.state import read_state
 
 CONFIG = LoopConfig(epochs=3, batch_size=5, seed=1, workers=0)
 
@@ -27,8 +27,8 @@ class Noise(Dataset):
         return 23
 
     def __getitem__(self, index):
-        pixels = np.random.default_rng(index).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        return Image.fromarray(pixels), index % 2
+        pixels = np.random.default_rng(index).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+        return torch.from_numpy(pixels), index % 2
 
 
 class Pixels(Noise):
@@ -36,9 +36,6 @@ class Pixels(Noise):
 
     def __getitem__(self, index):
         return (torch.full((3, 4, 4), float(index)),)
-
-
-TRANSFORM = v2.Compose([v2.RandomHorizontalFlip(), v2.ColorJitter(0.3), v2.PILToTensor(), v2.ToDtype(torch.float32)])
 
 
 class Killed(Exception):
@@ -51,19 +48,19 @@ def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None, steepen
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
     steps = []
 
-    def loss(model, batch):
+    def loss(model, batch, epoch):
         steps.append(1)
         if kill_at == len(steps):
             raise Killed
-        losses = nn.functional.cross_entropy(model(batch[0] / 255), batch[1], reduction="none")
+        noisy = batch[0] / 255 + 0.3 * torch.rand(len(batch[0]), 3, 8, 8)  # as augmentation draws
+        losses = nn.functional.cross_entropy(model(noisy), batch[1], reduction="none")
         if steepen_at == len(steps):
             losses = losses + (0 * next(model.parameters()).sum()).sqrt()
         return losses * (float("nan") if poison_at == len(steps) else 1)
 
-    data = AugmentedDataset(Noise(), [TRANSFORM] * config.epochs, config.seed)
     groups = [{"params": list(model.parameters())}]
     averaged, history = fit(
-        Accelerator(cpu=True), model, groups, data, loss, config, path, {"kind": "noise"},
+        Accelerator(cpu=True), model, groups, Noise(), loss, config, path, {"kind": "noise"},
         lambda history, averaged: None, resume,
     )  # fmt: skip
     return model, averaged, history
@@ -71,18 +68,20 @@ def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None, steepen
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_every_example_once_an_epoch(world):
-    seen = []
-    for rank in range(world):
-        for batch in EpochBatches(23, CONFIG, rank=rank, world=world):
-            seen += batch
+    batches = [list(EpochBatches(23, CONFIG, rank=rank, world=world)) for rank in range(world)]
+    steps = EpochBatches(23, CONFIG).steps_per_epoch
+    orders = []
     for epoch in range(CONFIG.epochs):
-        assert sorted(i for e, i in seen if e == epoch) == list(range(23))
+        seen = [i for of_rank in batches for batch in of_rank[epoch * steps : (epoch + 1) * steps] for i in batch]
+        assert sorted(seen) == list(range(23))
+        orders.append(tuple(seen))
+    assert len(set(orders)) == CONFIG.epochs, "each epoch has an order of its own"
 
 
 def test_processes_share_the_batches_of_one():
     alone = list(EpochBatches(23, CONFIG))
     shared = zip(*(EpochBatches(23, CONFIG, rank=r, world=2) for r in (0, 1)), strict=True)
-    assert [set(map(tuple, b)) for b in alone] == [set(map(tuple, a)) | set(map(tuple, b)) for a, b in shared]
+    assert [set(b) for b in alone] == [set(a) | set(b) for a, b in shared]
     assert max(map(len, alone)) - min(map(len, alone)) <= 1
 
 

@@ -1,12 +1,10 @@
 """train.py and lesion.pretrain, run as a person runs them, on small data."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pandas as pd
@@ -15,34 +13,24 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from conftest import ROOT, TINY
+from conftest import TINY, run_command
 from lesion.data.ham10000 import Ham10000, read_table, split_table
 from lesion.data.metadata import WIDTH
-from lesion.data.transforms import ImageTransform, training_transform
+from lesion.data.transforms import ImageTransform
 from lesion.model.calibration import SUBSETS
 from lesion.model.checkpoint import load_checkpoint
 from lesion.model.fusion import ConcatenationHead, FusionModel, create_backbone, head_logits, head_on_subsets
+from lesion.training.class_folders import ClassFolders
 from lesion.training.embeddings import embed_table
-from lesion.training.loop import AugmentedDataset
-from lesion.training.pretraining import ClassFolders
+from lesion.training.frames import make_frames
 from lesion.training.subsets import MultimodalMixup, random_subsets, subset_losses
 from train import parse_arguments
 
 
-def run(*arguments, **environment) -> subprocess.CompletedProcess:
-    """Runs a Python command in the repository."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-
-
-def train(data, output, *arguments, **environment) -> subprocess.CompletedProcess:
+def train(data, output, *arguments) -> CompletedProcess:
     """Runs train.py on a tiny backbone."""
-    return run(
-        "train.py", "--data", data, "--output", output, "--backbone", TINY, "--init", "scratch", "--workers", 0,
-        *arguments, **environment,
-    )  # fmt: skip
+    given = ("--data", data, "--output", output, "--backbone", TINY, "--init", "scratch", "--workers", 0)
+    return run_command("train", *given, *arguments)
 
 
 def weights_of(folder) -> dict[str, torch.Tensor]:
@@ -141,7 +129,7 @@ def test_growing_sizes_and_image_only_baseline(ham10000, tmp_path):
 
 
 def test_unreachable_hub_is_one_sentence(ham10000, tmp_path):
-    done = run("train.py", "--data", ham10000, "--output", tmp_path, "--backbone", "resnet18.a1_in1k")
+    done = run_command("train", "--data", ham10000, "--output", tmp_path, "--backbone", "resnet18.a1_in1k")
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error:") and "--init scratch" in last and "lesion.pretrain" in last
@@ -150,7 +138,7 @@ def test_unreachable_hub_is_one_sentence(ham10000, tmp_path):
 
 def test_wrong_start_is_one_sentence(ham10000, tmp_path):
     for start in (tmp_path / "none.safetensors", Path(__file__)):
-        done = run("train.py", "--data", ham10000, "--output", tmp_path, "--backbone", TINY, "--init", start)
+        done = run_command("train", "--data", ham10000, "--output", tmp_path, "--backbone", TINY, "--init", start)
         assert done.returncode == 1 and "error: --init" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -165,43 +153,49 @@ def test_pretraining_makes_a_start(ham10000, tmp_path):
         target.mkdir(parents=True, exist_ok=True)
         (target / f"{row.image_id}.jpg").symlink_to(row.path)
     start = tmp_path / "start.safetensors"
-    command = ("-m", "lesion.pretrain", "--data", tmp_path / "half.zip", tmp_path / "folder", "--backbone", TINY)
+    command = ("lesion.pretrain", "--data", tmp_path / "half.zip", tmp_path / "folder", "--backbone", TINY)
     options = ("--output", start, "--epochs", 1, "--image-size", 32, "--workers", 0)
-    done = run(*command, *options)
+    done = run_command(*command, *options)
     assert done.returncode == 0, done.stderr
-    assert "of 7 classes at 32 px" in done.stdout and start.exists()
-    resumed = run(*command, *options, "--resume")
+    assert "photographs an epoch" in done.stdout and start.exists()
+    assert list(pd.read_csv(tmp_path / "start.csv").images_seen) == [len(table) - 2], "one of each source is held out"
+    resumed = run_command(*command, *options, "--resume")
     assert "Resuming at step" in resumed.stdout
     further = tmp_path / "further.safetensors"
-    longer = run(*command, "--output", further, *options[2:], "--init", start, "--learning-rate", 1e-9)
+    longer = run_command(*command, "--output", further, *options[2:], "--init", start, "--learning-rate", 1e-9)
     assert longer.returncode == 0, longer.stderr
-    for name, tensor in load_file(start).items():
-        np.testing.assert_allclose(load_file(further)[name], tensor, atol=1e-4)
-    trained = run(
-        "train.py", "--data", ham10000, "--output", tmp_path / "out", "--backbone", TINY, "--init", start, "--recipe",
+    before = load_file(start)
+    assert len([name for name in before if name.startswith("classifiers.")]) == 4, "one for each source"
+    for name, tensor in before.items():
+        np.testing.assert_allclose(load_file(further)[name], tensor, atol=1e-4, err_msg="classifiers go on too")
+    trained = run_command(
+        "train", "--data", ham10000, "--output", tmp_path / "out", "--backbone", TINY, "--init", start, "--recipe",
         "frozen", "--image-size", 32, "--epochs", 1, "--workers", 0,
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
-    for name, tensor in load_file(start).items():
-        np.testing.assert_allclose(weights_of(tmp_path / "out")[f"backbone.{name}"], tensor, atol=2e-3)
+    trained_backbone = weights_of(tmp_path / "out")
+    for name, tensor in before.items():
+        if not name.startswith("classifiers."):
+            np.testing.assert_allclose(trained_backbone[f"backbone.{name}"], tensor, atol=2e-3)
     described = json.loads((tmp_path / "out" / "config.json").read_text())["training"]["init"]
     assert described["file"] == "start.safetensors" and described["backbone"] == TINY
+    assert described["stages"][0]["images_seen"] == len(table) - 2 and len(described["sha256"]) == 64
 
 
 def test_pretraining_needs_classes(tmp_path):
-    done = run("-m", "lesion.pretrain", "--data", tmp_path, "--output", tmp_path / "x.safetensors")
+    done = run_command("lesion.pretrain", "--data", tmp_path, "--output", tmp_path / "x.safetensors")
     assert done.returncode == 1 and "two folders" in done.stderr
 
 
-def test_datasets_travel_to_spawned_workers(ham10000):
+def test_datasets_travel_to_spawned_workers(ham10000, tmp_path):
     """macOS and Windows start data-loading processes anew and pickle the dataset for them."""
     table = read_table(ham10000, verify=False)
     evaluation = ImageTransform(64, 100, (0.5,) * 3, (0.5,) * 3)
-    augmented = AugmentedDataset(Ham10000(table), [training_transform(evaluation, 64)], 0)
-    classes = ClassFolders([ham10000]).with_transform(evaluation)
-    for dataset, key in ((augmented, (0, 3)), (Ham10000(table, transform=evaluation), 3), (classes, 3)):
-        copy = pickle.loads(pickle.dumps(dataset))
-        assert torch.equal(copy[key][0], dataset[key][0])
+    folders = ClassFolders(ham10000)
+    frames = make_frames(tmp_path, folders.read, folders.identities, 32)
+    for dataset in (frames, Ham10000(table, transform=evaluation)):
+        whole, copy = dataset[3], pickle.loads(pickle.dumps(dataset))[3]
+        assert torch.equal(*(x if isinstance(x, torch.Tensor) else x[0] for x in (whole, copy)))
 
 
 def test_mixup_mixes_metadata_with_the_images_weight():

@@ -1,18 +1,16 @@
 """The page for everybody: axe-core on every tab, the keyboard alone, and what is in sight without scrolling."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
 
-from conftest import BUNDLED, running_app
+from conftest import Page, expect
 
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(bundled_app):
     """The address of an app on the bundled checkpoint: the lab, the cases and the report need one."""
-    yield from running_app(BUNDLED, tmp_path_factory.mktemp("app") / "log")
+    return bundled_app.url
 
 
 def open_page(browser, server: str, viewport: dict, scheme: str = "light") -> Page:
@@ -33,6 +31,8 @@ def open_tab(page: Page, name: str) -> None:
 
 def findings(page: Page, options: dict) -> list[str]:
     """Serious and critical findings of axe-core, with the elements."""
+    from axe_playwright_python.sync_playwright import Axe  # which imports Playwright
+
     expect(page.locator(".html-container.pending")).to_have_count(0)
     found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
     return [

@@ -10,9 +10,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import expect
 
-from conftest import EXAMPLES, ROOT, running_app
+from conftest import EXAMPLES, ROOT, expect
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.inference.photograph_store import PhotographStore
@@ -22,9 +21,9 @@ PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint, tmp_path_factory):
+def server(tiny_app):
     """The address of a running app on the tiny checkpoint."""
-    yield from running_app(checkpoint, tmp_path_factory.mktemp("app") / "log")
+    return tiny_app.url
 
 
 @pytest.fixture(scope="module")

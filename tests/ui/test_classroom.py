@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import expect
 
-from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, pick, running_app
+from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, expect, pick
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import INPUTS, SITES, Metadata
 from lesion.data.reading import read_image
@@ -32,9 +31,9 @@ ANYONE = ("any",) * 5
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(bundled_app):
     """The address of a running app on the bundled checkpoint."""
-    yield from running_app(BUNDLED, tmp_path_factory.mktemp("app") / "log")
+    return bundled_app.url
 
 
 @pytest.fixture(scope="module")

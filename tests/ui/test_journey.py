@@ -10,9 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Page, expect
 
-from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, pick, running_app
+from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, Page, expect, pick
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import INPUTS, Metadata
@@ -33,9 +32,9 @@ SCREENS = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(bundled_app):
     """The address of a running app on the bundled checkpoint."""
-    yield from running_app(BUNDLED, tmp_path_factory.mktemp("journey") / "log")
+    return bundled_app.url
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,8 @@ import re
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import expect
 
-from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, pick, running_app
+from conftest import BUNDLED, EXAMPLES, SCREENSHOTS, expect, pick
 from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
@@ -64,9 +63,9 @@ def test_unknown_values_are_named_and_the_rest_is_restored():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(bundled_app):
     """The address of a running app on the bundled checkpoint."""
-    yield from running_app(BUNDLED, tmp_path_factory.mktemp("link") / "log")
+    return bundled_app.url
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from lesion.data.diagnoses import BY_CODE
 from lesion.data.metadata import UNKNOWN
+from lesion.ui.html.colours import ink, tint
+from lesion.ui.html.wording import short
 from lesion.words import percent
 
 CHIPS = {
@@ -15,8 +17,6 @@ CHIPS = {
 """Sites that have no region of their own, and what they mean."""
 SMALLEST_SCALE = 0.1
 """The scale ends no lower than this probability, so that a diagnosis that is rare everywhere looks pale everywhere."""
-PALEST = 0.08
-"""Share of the diagnosis's colour at probability 0: still told from a white page."""
 LINE = 15
 """Distance of two lines of text, SVG units."""
 
@@ -106,7 +106,6 @@ BACK = {
     "foot": FRONT["foot"],
 }  # fmt: skip
 SMILE = '<path class="features" d="M-9.5 51 v.01 M9.5 51 v.01 M-8 65 Q0 71 8 65"/>'
-
 STYLE = """
 .body-map { max-width: 620px; }
 .body-map .figures { display: flex; flex-wrap: wrap; justify-content: center; gap: .5rem 0; }
@@ -138,7 +137,6 @@ STYLE = """
 .body-map .ramp { width: min(12rem, 50%); height: .8rem; border: 1px solid #5f6670; border-radius: 4px; }
 """
 """Where there is no room for both figures at a readable size, as on a phone, the back stands below the front."""
-
 SCRIPT = """
 const choose = part => trigger('click', { site: part.dataset.site });
 element.addEventListener('click', event => {
@@ -228,28 +226,6 @@ def label(site: str, probability: float, region: Region, fill: str) -> str:
     )
 
 
-def short(probability: float) -> str:
-    """The percent as a label has room for it, as HTML."""
-    return html.escape(percent(probability).replace("less than ", "<").replace("more than ", ">"))
-
-
 def pressed(site: str | None, selected: str | None) -> str:
     """The value of `aria-pressed`."""
     return "true" if site == selected else "false"
-
-
-def tint(colour: str, share: float) -> str:
-    """A colour mixed with white.
-
-    Args:
-        colour: hexadecimal RGB.
-        share: 0, the palest, to 1, the colour itself.
-    """
-    weight = PALEST + (1 - PALEST) * share
-    return "#" + "".join(f"{round(255 + weight * (c - 255)):02x}" for c in bytes.fromhex(colour[1:]))
-
-
-def ink(fill: str) -> str:
-    """Black or white, whichever is read better on a fill."""
-    red, green, blue = bytes.fromhex(fill[1:])
-    return "#111" if 0.3 * red + 0.59 * green + 0.11 * blue > 100 else "#fff"

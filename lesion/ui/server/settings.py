@@ -12,6 +12,7 @@ from pathlib import Path
 from lesion.errors import UserError, parse_whole, shown
 
 BUNDLED = Path(__file__).resolve().parents[3] / "weights"
+"""The checkpoint of the repository. An installed package has none beside it."""
 
 
 def read_settings(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
@@ -27,7 +28,7 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
         None. share: whether through Gradio's servers.
 
     Raises:
-        UserError: a value is not accepted, or nobody can listen there.
+        UserError: a value is not accepted, no checkpoint is given and none is bundled, or nobody can listen there.
     """
     # Gradio would read the first three too, when it is imported and otherwise than we do: an address of IPv6 fails in
     # it, a port that is taken makes it choose another, and what is wrong is no sentence.
@@ -50,6 +51,11 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
                         help="default: GRADIO_SERVER_PORT, or the first free one from 7860")  # fmt: skip
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")
     args = parser.parse_args(arguments)
+    if args.checkpoint == BUNDLED and not BUNDLED.is_dir():
+        raise UserError(
+            "No checkpoint was given, and this installation comes without one; give --checkpoint or LESION_CHECKPOINT "
+            "the folder weights of the repository, a folder that train.py wrote, or a Hub id user/name."
+        )
     if args.port is not None:
         args.port = parse_whole("Port", args.port, 1, 65535)
     args.root_path, args.login = parse_root_path(root_path), parse_login(login)

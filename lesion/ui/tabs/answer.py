@@ -1,7 +1,9 @@
 """The tab "Answer": seven probabilities and a heat map."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 from PIL import Image
@@ -14,48 +16,59 @@ from lesion.inference.activation_maps import heat_layer, overlay
 from lesion.inference.photograph_store import Photograph, PhotographStore
 from lesion.inference.predictor import Prediction
 from lesion.model.conformal import set_in_words
+from lesion.report.reading import belongs, read_report
 from lesion.teaching.influence import change_in_words
 from lesion.ui.api import endpoint
-from lesion.ui.html import views
-from lesion.ui.inputs import MOST_PROBABLE, Inputs, explained
-from lesion.ui.tabs.report import belongs, read_report
+from lesion.ui.html import answers, heat_map, pieces
+from lesion.ui.inputs import MOST_PROBABLE, NEEDS_IMAGE, Inputs, explained
 
 HEAT_SIZE = 300
 """Longer side of the heat layer, pixels; the browser enlarges it."""
-NEEDS_IMAGE = "Give a photograph first: a JPEG or PNG file."
+
+
+class AnswerTab(NamedTuple):
+    """What the page wires together.
+
+    Attributes:
+        outputs: the components to fill: the answer, what the metadata changed, the heat map.
+        method: the control of the heat map's method.
+        show: (photograph, record, diagnosis to explain, method) to the values of `outputs`.
+    """
+
+    outputs: list[gr.HTML]
+    method: gr.Dropdown
+    show: Callable
 
 
 def measured_maps(folder: Path) -> str:
     """How good the heat maps are, from the checkpoint's report; nothing where it does not say."""
     try:
         report = read_report(folder)
-        return views.map_quality(report["explanations"]) if report and belongs(report, folder) else ""
+        return heat_map.map_quality(report["explanations"]) if report and belongs(report, folder) else ""
     except (UserError, KeyError, TypeError, ValueError, AttributeError):  # the tab "Model report" says what is wrong
         return ""
 
 
-def build(
-    inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None]
-) -> tuple[list, gr.Dropdown, Callable]:
-    """Builds the tab inside the current gr.Tab.
+@dataclass(frozen=True)
+class Answers:
+    """What the tab shows, and what its endpoint answers.
 
-    Args:
-        inputs: the left column.
+    Attributes:
         store: photographs and the predictor.
         truth_of: key of a photograph to its confirmed diagnosis, a code, where it is one of the held-out images.
-
-    Returns:
-        The components to fill; the control of the heat map's method; and what fills them: (photograph, record,
-        diagnosis to explain, method) to their values.
     """
-    predictor = store.predictor
 
-    def changed(photograph: Photograph, prediction: Prediction) -> str:
+    store: PhotographStore
+    truth_of: Callable[[bytes], str | None]
+
+    def changed(self, photograph: Photograph, prediction: Prediction) -> str:
         """What the metadata changed, in words."""
-        alone = predictor.predict(photograph.features).probabilities
+        alone = self.store.predictor.predict(photograph.features).probabilities
         return change_in_words(alone, prediction.probabilities, prediction.metadata)
 
-    def show(photograph: Photograph, metadata: Metadata, target: str, method: str) -> tuple[str, str, str]:
+    def show(self, photograph: Photograph, metadata: Metadata, target: str, method: str) -> tuple[str, str, str]:
+        """The views about one photograph."""
+        predictor = self.store.predictor
         prediction = predictor.predict(photograph.features, metadata)
         code = explained(target, prediction.probabilities)
         width, height = photograph.features.size
@@ -63,48 +76,67 @@ def build(
         size = max(1, round(width * scale)), max(1, round(height * scale))
         heat = predictor.heat_map(photograph.features, prediction, code, size, method)
         return (
-            views.answer(
+            answers.answer(
                 prediction.probabilities,
                 predictor.prediction_set(prediction),
                 predictor.config.prediction_sets.coverage,
                 predictor.is_out_of_distribution(photograph.features),
-                truth_of(photograph.key),
+                self.truth_of(photograph.key),
             ),
-            views.change(changed(photograph, prediction)),
-            views.heat(photograph.jpeg, heat_layer(heat), code, float(heat.max()), method),
+            pieces.change(self.changed(photograph, prediction)),
+            heat_map.heat(
+                photograph.jpeg,
+                heat_layer(heat),
+                code,
+                float(heat.max()),
+                method,
+                photograph.features.size,
+                predictor.config.transform.box(photograph.features.size),
+            ),
         )
 
     def predict(
-        image: str | None, age: str, sex: str, site: str, diagnosis: str
+        self, image: str | None, age: str, sex: str, site: str, diagnosis: str
     ) -> tuple[dict[str, float], Image.Image, str]:
+        """Answers the endpoint /predict; the parameters' names are those of the API."""
         if image is None:
             raise UserError(NEEDS_IMAGE)
-        metadata = Metadata(age, sex, site)
-        photograph = store.get(image, metadata)
+        predictor, metadata = self.store.predictor, Metadata(age, sex, site)
+        photograph = self.store.get(image, metadata)
         prediction = predictor.predict(photograph.features, metadata)
         code = explained(diagnosis, prediction.probabilities)
         heat = predictor.heat_map(photograph.features, prediction, code)
-        name, what_changed = BY_CODE[prediction.diagnosis].name, changed(photograph, prediction)
+        name, what_changed = BY_CODE[prediction.diagnosis].name, self.changed(photograph, prediction)
         if predictor.is_out_of_distribution(photograph.features):
-            summary = f"{views.UNFAMILIAR} {name}. {what_changed}"
+            summary = f"{answers.UNFAMILIAR} {name}. {what_changed}"
         else:
             members = set_in_words(predictor.prediction_set(prediction))
-            promise = views.set_promise(predictor.config.prediction_sets.coverage)
+            promise = answers.set_promise(predictor.config.prediction_sets.coverage)
             summary = f"{name}. {members}? {promise} {what_changed}"
         return prediction.probabilities, overlay(read_image(image), heat), summary
 
+
+def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None]) -> AnswerTab:
+    """Builds the tab inside the current gr.Tab.
+
+    Args:
+        inputs: the left column.
+        store: photographs and the predictor.
+        truth_of: see `Answers`.
+    """
+    predictor, shown = store.predictor, Answers(store, truth_of)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
-            bars = gr.HTML(views.placeholder(views.WELCOME), elem_id="answer")
+            bars = gr.HTML(pieces.placeholder(pieces.WELCOME), elem_id="answer")
             change = gr.HTML(elem_id="change")
         with gr.Column(scale=1, min_width=300):
-            heat = gr.HTML(views.placeholder(views.NO_HEAT), elem_id="heat")
+            heat = gr.HTML(pieces.placeholder(heat_map.NO_HEAT), elem_id="heat")
             with gr.Row():
                 opacity = gr.Slider(
                     0, 100, 60, step=5, label="Opacity (%)", elem_id="opacity", scale=2, min_width=130, buttons=[]
                 )
                 method = gr.Dropdown(
-                    list(predictor.map_methods), label="Heat map made by", elem_id="method", scale=3, min_width=190
+                    list(predictor.map_methods), label="Heat map method", elem_id="method", scale=3, min_width=190
                 )
             gr.HTML(measured_maps(predictor.checkpoint.folder), elem_id="map-quality")
     opacity.input(
@@ -113,7 +145,7 @@ def build(
     )  # fmt: skip
     endpoint(
         "predict",
-        predict,
+        shown.predict,
         inputs.all,
         [
             gr.JSON(label="Probabilities by diagnosis code", visible=False),
@@ -122,9 +154,9 @@ def build(
         ],
         "The answer for one photograph. Give an image file, the age in years as a string of the list ('55'), the sex "
         "and the body site ('unknown' where not known), and the code of the diagnosis to explain, or "
-        f"'{MOST_PROBABLE}'. Gives the seven probabilities by diagnosis code (at the data set's prevalence, summing to "
-        "1), the heat map laid over the photograph at its own size, and a summary: the most probable diagnosis, the "
-        "set that is meant to hold the true one nine times in ten, and what the metadata changed; a warning in place "
-        "of the set where the picture is unlike a dermoscopic photograph.",
+        f"'{MOST_PROBABLE}'. Returns the seven probabilities by diagnosis code (at the data set's prevalence, summing "
+        "to 1), the heat map laid over the photograph at its own size, and a summary: the most probable diagnosis, the "
+        "prediction set, which should contain the true diagnosis nine times in ten, and what the metadata changed; a "
+        "warning in place of the set where the picture is unlike a dermoscopic photograph.",
     )
-    return [bars, change, heat], method, show
+    return AnswerTab([bars, change, heat], method, shown.show)

@@ -1,9 +1,12 @@
 """The tab "Cohort": the held-out photographs as a whole."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import gradio as gr
 import numpy as np
+from gradio.components import Component
 
 from lesion.data.diagnoses import CODES, DIAGNOSES
 from lesion.data.held_out_photographs import HeldOutPhotographs
@@ -12,9 +15,81 @@ from lesion.errors import UserError
 from lesion.metrics.scores import Difference
 from lesion.teaching.cohort import AGE_BANDS, ANY, PARTS, Cohort, Comparison, Subgroup, check_rule
 from lesion.ui.api import as_given, endpoint
-from lesion.ui.html import charts, views
+from lesion.ui.html import cases, pieces
+from lesion.ui.html.charts import comparison
 
 RULE_CHOICES = [("as in the data set", "dataset"), ("all equally common", "uniform")]
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the tab shows, and what its endpoints answer. The parameters' names are those of the API.
+
+    Attributes:
+        cohort: the held-out images.
+        photographs: their small copies, as far as there are any.
+    """
+
+    cohort: Cohort
+    photographs: HeldOutPhotographs
+
+    @cached_property
+    def compare_once(self) -> Callable:
+        """`Cohort.compare`, whose latest results are kept."""
+        return lru_cache(256)(self.cohort.compare)
+
+    @cached_property
+    def importance_once(self) -> Callable:
+        """`Cohort.importance`, whose latest results are kept."""
+        return lru_cache(256)(self.cohort.importance)
+
+    def compared(self, used, shuffled, sex, age_band, site, diagnosis, part, rule) -> Comparison:
+        """The chosen model against the full one."""
+        check_rule(rule)  # before it becomes part of a key
+        subgroup = Subgroup(sex, age_band, site, diagnosis, part)
+        return self.compare_once(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
+
+    def show(self, used: list, shuffled: list, *others: str) -> tuple[str, ...]:
+        """Summary, differences, confusion matrices and the two lists of cases."""
+        try:
+            found = self.compared(used, shuffled, *others)
+        except UserError as error:
+            return pieces.problem(str(error)), "", "", "", ""
+        chosen = in_words(used, shuffled)
+        return (
+            cases.cohort_summary(found, chosen),
+            comparison.differences(found.differences, "full model", "chosen model"),
+            pieces.side_by_side(
+                comparison.confusion(found.confusions["full"], "Full model: image, age, sex and site"),
+                comparison.confusion(found.confusions["chosen"], f"Chosen model: {chosen}"),
+            ),
+            cases.cases(found.rescued, self.photographs, f"Right with everything, wrong with {chosen}"),
+            cases.cases(found.ruined, self.photographs, f"Right with {chosen}, wrong with everything"),
+        )
+
+    def show_importance(self, *subgroup_and_rule: str) -> str:
+        """What each input is worth."""
+        try:
+            return comparison.importances(self.importance(*subgroup_and_rule))
+        except UserError as error:
+            return pieces.problem(str(error))
+
+    def importance(self, sex, age_band, site, diagnosis, part, rule) -> dict:
+        check_rule(rule)
+        return self.importance_once(Subgroup(sex, age_band, site, diagnosis, part), rule)
+
+    def numbers(self, used, shuffled, sex, age_band, site, diagnosis, part, rule) -> dict:
+        found = self.compared(used, shuffled, sex, age_band, site, diagnosis, part, rule)
+        return {
+            "images": found.images,
+            "lesions": found.lesions,
+            "too few to judge": found.too_few,
+            "differences": {name: plain(difference) for name, difference in found.differences.items()},
+            "confusion matrices": {name: matrix.tolist() for name, matrix in found.confusions.items()},
+            "diagnoses": CODES,
+            "right with everything only": found.rescued.replace({np.nan: None}).to_dict("records"),
+            "right with the chosen inputs only": found.ruined.replace({np.nan: None}).to_dict("records"),
+        }
 
 
 def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple[gr.CheckboxGroup, list[gr.HTML]]:
@@ -28,61 +103,32 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
     Returns:
         The control of what the chosen model may use, and the lists of cases, whose clicks carry an image id.
     """
-    compare, importance = lru_cache(256)(cohort.compare), lru_cache(256)(cohort.importance)
-
-    def compared(used, shuffled, sex, age_band, site, diagnosis, part, rule) -> Comparison:
-        check_rule(rule)  # before it becomes part of a key
-        subgroup = Subgroup(sex, age_band, site, diagnosis, part)
-        return compare(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
-
-    def importance_numbers(sex, age_band, site, diagnosis, part, rule) -> dict:
-        check_rule(rule)
-        return importance(Subgroup(sex, age_band, site, diagnosis, part), rule)
-
-    def show(used: list, shuffled: list, *others: str) -> tuple[str, ...]:
-        try:
-            found = compared(used, shuffled, *others)
-        except UserError as error:
-            return views.problem(str(error)), "", "", "", ""
-        chosen = in_words(used, shuffled)
-        return (
-            views.cohort_summary(found, chosen),
-            charts.differences(found.differences, "full model", "chosen model"),
-            views.side_by_side(
-                charts.confusion(found.confusions["full"], "Full model: image, age, sex and site"),
-                charts.confusion(found.confusions["chosen"], f"Chosen model: {chosen}"),
-            ),
-            views.cases(found.rescued, photographs, f"Right with everything, wrong with {chosen}"),
-            views.cases(found.ruined, photographs, f"Right with {chosen}, wrong with everything"),
-        )
-
-    def show_importance(*subgroup_and_rule: str) -> str:
-        try:
-            return charts.importances(importance_numbers(*subgroup_and_rule))
-        except UserError as error:
-            return views.problem(str(error))
-
-    def cohort_numbers(used, shuffled, sex, age_band, site, diagnosis, part, rule) -> dict:
-        found = compared(used, shuffled, sex, age_band, site, diagnosis, part, rule)
-        return {
-            "images": found.images,
-            "lesions": found.lesions,
-            "too few to judge": found.too_few,
-            "differences": {name: plain(difference) for name, difference in found.differences.items()},
-            "confusion matrices": {name: matrix.tolist() for name, matrix in found.confusions.items()},
-            "diagnoses": CODES,
-            "right with everything only": found.rescued.replace({np.nan: None}).to_dict("records"),
-            "right with the chosen inputs only": found.ruined.replace({np.nan: None}).to_dict("records"),
-        }
-
+    views = Views(cohort, photographs)
     gr.HTML(
-        views.section(
+        pieces.section(
             f"{len(cohort.table):,} photographs kept out of training",
             "Take inputs away from the model, or shuffle them among the lesions, and see what is lost against the full "
-            "model. A third of the photographs (the validation part) served to choose when to stop training and to "
-            "calibrate; the test part alone is the stricter judge.",
+            "model. A third of the photographs (the validation part) were used for early stopping and calibration; the "
+            "test part alone is the stricter judge.",
         )
     )
+    used, shuffled, subgroup, rule = build_controls()
+    outputs, importances = build_views()
+    controls = [used, shuffled, *subgroup, rule]
+    for control in controls:
+        control.preprocess = as_given
+    options = {"api_visibility": "private", "show_progress": "minimal", "trigger_mode": "always_last"}
+    gr.on([tab.select, *(control.change for control in controls)], views.show, controls, outputs, **options)
+    gr.on(
+        [tab.select, *(control.change for control in (*subgroup, rule))], views.show_importance, [*subgroup, rule],
+        importances, **options,
+    )  # fmt: skip
+    add_endpoints(views, controls)
+    return used, outputs[-2:]
+
+
+def build_controls() -> tuple[gr.CheckboxGroup, gr.CheckboxGroup, list[gr.Dropdown], gr.Radio]:
+    """What the chosen model may use, what is shuffled, the subgroup, and how it decides."""
     with gr.Row():
         used = gr.CheckboxGroup(list(INPUTS), value=["image"], label="The chosen model may use", elem_id="used")
         shuffled = gr.CheckboxGroup(list(INPUTS), label="Shuffled among the lesions", elem_id="shuffled")
@@ -95,43 +141,41 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
         diagnoses = [(ANY, ANY), *((d.name, d.code) for d in DIAGNOSES)]
         diagnosis = gr.Dropdown(diagnoses, value=ANY, label="Only diagnosis", elem_id="only-diagnosis", min_width=160)
         part = gr.Dropdown([ANY, *PARTS], value=ANY, label="Only part", elem_id="only-part", min_width=120)
-    summary = gr.HTML(views.change("Counting …"), elem_id="cohort-summary")
+    return used, shuffled, [sex, age_band, site, diagnosis, part], rule
+
+
+def build_views() -> tuple[list[gr.HTML], gr.HTML]:
+    """What `Views.show` fills, and what `Views.show_importance` fills."""
+    summary = gr.HTML(pieces.change("Counting …"), elem_id="cohort-summary")
     differences = gr.HTML(elem_id="differences")
     gr.HTML(
-        views.section(
+        pieces.section(
             "What each input is worth",
             "Permutation importance (Breiman, 2001): what the full model loses when one input is shuffled among the "
             "lesions of the subgroup, mean of five shuffles.",
         )
     )
     importances = gr.HTML(elem_id="importances")
-    gr.HTML(views.section("What is taken for what", "Rows: confirmed diagnosis. Columns: the model's answer."))
+    gr.HTML(pieces.section("Confusion matrix", "Rows: confirmed diagnosis. Columns: the model's answer."))
     confusions = gr.HTML(elem_id="confusions")
     gr.HTML(
-        views.section(
+        pieces.section(
             "Cases that changed",
-            "One photograph a lesion, the largest change first: its confirmed diagnosis, and how probable the chosen "
-            "model → the full model found that. Click one to open it in Answer, where diagnoses are as common as in "
-            "the data set.",
+            "One photograph of each lesion, the largest change first: its confirmed diagnosis, and the probability of "
+            "that diagnosis by the chosen model → by the full model. Click a case to open it in the tab Answer, where "
+            "diagnoses are as common as in the data set.",
         )
     )
     with gr.Row(equal_height=False):
         with gr.Column(min_width=340):
-            rescued = gr.HTML(js_on_load=views.CASES_SCRIPT, elem_id="rescued")
+            rescued = gr.HTML(js_on_load=cases.CASES_SCRIPT, elem_id="rescued")
         with gr.Column(min_width=340):
-            ruined = gr.HTML(js_on_load=views.CASES_SCRIPT, elem_id="ruined")
+            ruined = gr.HTML(js_on_load=cases.CASES_SCRIPT, elem_id="ruined")
+    return [summary, differences, confusions, rescued, ruined], importances
 
-    subgroup = [sex, age_band, site, diagnosis, part]
-    for control in (used, shuffled, *subgroup, rule):
-        control.preprocess = as_given
-    controls, outputs = [used, shuffled, *subgroup, rule], [summary, differences, confusions, rescued, ruined]
-    options = {"api_visibility": "private", "show_progress": "minimal", "trigger_mode": "always_last"}
-    gr.on([tab.select, *(control.change for control in controls)], show, controls, outputs, **options)
-    gr.on(
-        [tab.select, *(control.change for control in (*subgroup, rule))], show_importance, [*subgroup, rule],
-        importances, **options,
-    )  # fmt: skip
 
+def add_endpoints(views: Views, controls: list[Component]) -> None:
+    """The tab's endpoints."""
     answer = gr.JSON(label="Answer", visible=False)
     about = (
         f"Give a subgroup of the held-out photographs (sex; age band: {', '.join(AGE_BANDS)}; site; confirmed "
@@ -139,18 +183,17 @@ def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple
         "the diagnoses to be: 'dataset' or 'uniform'. "
     )
     endpoint(
-        "cohort", cohort_numbers, controls, answer,
+        "cohort", views.numbers, controls, answer,
         "Give the inputs that the chosen model may use, and those of them that are shuffled among the lesions (lists "
-        f"of {', '.join(INPUTS)}). {about}Gives accuracy, balanced accuracy and recalls of the full and the chosen "
+        f"of {', '.join(INPUTS)}). {about}Returns accuracy, balanced accuracy and recalls of the full and the chosen "
         "model, each difference (chosen − full) with a 95 % bootstrap interval by lesion, confusion matrices, and the "
         "cases that only one of them gets right.",
     )  # fmt: skip
     endpoint(
-        "importance", importance_numbers, [*subgroup, rule], answer,
-        about + "Gives the permutation importance of each input with 95 % intervals: accuracy and balanced accuracy "
+        "importance", views.importance, controls[2:], answer,
+        about + "Returns the permutation importance of each input with 95 % intervals: accuracy and balanced accuracy "
         "lost, log-loss added (nats).",
     )  # fmt: skip
-    return used, [rescued, ruined]
 
 
 def in_words(used: list[str], shuffled: list[str]) -> str:

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
 from gradio.components import Component
-from gradio.processing_utils import save_bytes_to_cache
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import UNKNOWN, Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError, parse_number, shown
 from lesion.inference.photograph_store import Photograph, PhotographStore
+from lesion.inference.predictor import Predictor
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.handout import FORMATS, handout, render, sweep_csv
 from lesion.teaching.influence import (
@@ -28,10 +29,10 @@ from lesion.teaching.influence import (
     switches_in_words,
 )
 from lesion.ui.api import as_given, endpoint, in_sentences
-from lesion.ui.html import body_map as body
-from lesion.ui.html import charts, views
-from lesion.ui.inputs import Inputs, explained
-from lesion.ui.tabs.answer import NEEDS_IMAGE
+from lesion.ui.html import alarms, body_map, pieces
+from lesion.ui.html.charts import contributions, roc_curve
+from lesion.ui.inputs import NEEDS_IMAGE, Inputs, explained
+from lesion.ui.server.gradio_private import served_file
 
 PREVALENCE_CHOICES = list(
     zip(("as in the data set", "all equal", "my own share of melanomas"), PREVALENCES, strict=True)
@@ -61,9 +62,157 @@ def parse_threshold(percentage: object) -> float:
     """The alarm's threshold, 0 to 1.
 
     Raises:
-        UserError: no percentage.
+        UserError: not a percentage.
     """
     return parse_number("Threshold", percentage, 0, 100, "%") / 100
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the tab shows.
+
+    Attributes:
+        predictor: answers.
+        cohort: the held-out images, for the alarm.
+    """
+
+    predictor: Predictor
+    cohort: Cohort
+
+    @property
+    def training(self) -> np.ndarray:
+        """How common each diagnosis was in training, float (7,)."""
+        return self.predictor.config.calibration.prevalence
+
+    def explain(
+        self, photograph: Photograph, metadata: Metadata, target: str | None, choice: str, share: float
+    ) -> tuple[Influence, str]:
+        """The influence, and the code of the diagnosis to explain."""
+        prevalence = parse_prevalence(choice, share, self.training)
+        influence = Influence(self.predictor, photograph.features, metadata, prevalence)
+        return influence, explained(target, influence.three_answers["both"])
+
+    def of_photograph(
+        self, photograph: Photograph, metadata: Metadata, target: str, choice: str, share: float, scale: str,
+        threshold: float,
+    ) -> tuple[str, ...]:  # fmt: skip
+        """All views about one photograph."""
+        influence, code = self.explain(photograph, metadata, target, choice, share)
+        answers = influence.three_answers
+        prevalences = {}
+        for c in PREVALENCES:
+            with suppress(UserError):  # a share still being typed is no reason to hide an answer that does not use it
+                prevalences[c] = parse_prevalence(c, share, self.training)
+        found = influence.at_prevalences(prevalences, "mel")
+        rows = [
+            (words, (self.training if prevalences[c] is None else prevalences[c])[CODES.index("mel")], found[c])
+            for words, c in PREVALENCE_CHOICES
+            if c in prevalences
+        ]
+        site, sex = metadata.site or UNKNOWN, metadata.sex or UNKNOWN
+        return (
+            pieces.change(change_in_words(answers["image alone"], answers["both"], metadata)),
+            contributions.side_by_side(answers),
+            contributions.waterfall(influence.shapley(code, scale), code, scale),
+            contributions.age_curve(influence.ages[1:], influence.age_curve, metadata.age, influence.switches),
+            body_map.body_map(influence.by_site(code), code, metadata.site),
+            contributions.site_table(influence.by_site_and_sex(code), code, site, sex),
+            pieces.change(smallest_change_in_words(influence.smallest_change, metadata)),
+            alarms.alarm_here(found["dataset"], parse_threshold(threshold)) + alarms.by_prevalence(rows),
+        )
+
+    def of_alarm(self, choice: str, share: float, threshold: float) -> tuple[str, str]:
+        """The alarm on the held-out photographs, in numbers and as an ROC curve."""
+        try:
+            prevalence, at = parse_prevalence(choice, share, self.training), parse_threshold(threshold)
+        except UserError as error:
+            return pieces.problem(str(error)), ""
+        alarm = self.cohort.alarm(at, prevalence)
+        return alarms.alarm(alarm, prevalence_in_words(prevalence)), roc_curve.roc(alarm, at)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the tab's endpoints answer. The parameters' names are those of the API.
+
+    Attributes:
+        views: of the tab.
+        store: of the photographs.
+        truth_of: key of a photograph to its confirmed diagnosis, a code, where it is one of the held-out images.
+        serve: content and name to the path of a file that the server hands out.
+    """
+
+    views: Views
+    store: PhotographStore
+    truth_of: Callable[[bytes], str | None]
+    serve: Callable[[bytes, str], str]
+
+    def case(self, image: str | None, age: str, sex: str, site: str) -> tuple[Photograph, Metadata]:
+        """The photograph and its record."""
+        if image is None:
+            raise UserError(NEEDS_IMAGE)
+        return self.store.get(image), Metadata(age, sex, site)
+
+    def three_answers(self, image, age, sex, site, prevalence, melanoma_share) -> dict:
+        photograph, metadata = self.case(image, age, sex, site)
+        answers = self.views.explain(photograph, metadata, None, prevalence, melanoma_share)[0].three_answers
+        return {**answers, "in words": change_in_words(answers["image alone"], answers["both"], metadata)}
+
+    def shapley(self, image, age, sex, site, diagnosis, prevalence, melanoma_share, scale) -> dict:
+        case = self.case(image, age, sex, site)
+        influence, code = self.views.explain(*case, diagnosis, prevalence, melanoma_share)
+        return {"diagnosis": code, "scale": scale, **vars(influence.shapley(code, scale))}
+
+    def age_curve(self, image, age, sex, site, prevalence, melanoma_share) -> dict:
+        influence, _ = self.views.explain(*self.case(image, age, sex, site), None, prevalence, melanoma_share)
+        return {
+            "ages": influence.ages[1:],
+            "probabilities": dict(zip(CODES, influence.age_curve.T.tolist(), strict=True)),
+            "switches": [vars(s) for s in influence.switches],
+            "in words": switches_in_words(influence.switches),
+        }
+
+    def body_map(self, image, age, sex, site, diagnosis, prevalence, melanoma_share) -> dict:
+        case = self.case(image, age, sex, site)
+        influence, code = self.views.explain(*case, diagnosis, prevalence, melanoma_share)
+        return {"diagnosis": code, "probabilities": influence.by_site_and_sex(code).to_dict("index")}
+
+    def smallest_change(self, image, age, sex, site, prevalence, melanoma_share) -> dict:
+        photograph, metadata = self.case(image, age, sex, site)
+        found = self.views.explain(photograph, metadata, None, prevalence, melanoma_share)[0].smallest_change
+        words = smallest_change_in_words(found, metadata)
+        if found is None:
+            return {"in words": words}
+        return {
+            **vars(found.metadata), "changed": found.changed, "years": found.years, "diagnosis": found.diagnosis,
+            "probability": found.probability, "in words": words,
+        }  # fmt: skip
+
+    def alarm(self, prevalence, melanoma_share, threshold) -> dict:
+        known = parse_prevalence(prevalence, melanoma_share, self.views.training)
+        found = self.views.cohort.alarm(parse_threshold(threshold), known)
+        among_alarms, among_others = found.positive_predictive_value, found.missed
+        return {
+            "sensitivity": found.sensitivity, "sensitivity interval": found.sensitivity_interval,
+            "specificity": found.specificity, "specificity interval": found.specificity_interval,
+            "melanoma share": found.melanoma_share,
+            "melanomas among the alarms": None if np.isnan(among_alarms) else among_alarms,
+            "melanomas among the others": None if np.isnan(among_others) else among_others,
+        }  # fmt: skip
+
+    def table_file(self, image, age, sex, site, prevalence, melanoma_share) -> str:
+        influence, _ = self.views.explain(*self.case(image, age, sex, site), None, prevalence, melanoma_share)
+        return self.serve(sweep_csv(influence).encode(), "sweep.csv")
+
+    def handout_file(self, image, age, sex, site, diagnosis, prevalence, melanoma_share, kind) -> str:
+        if kind not in tuple(FORMATS):
+            raise UserError(f"Kind {shown(kind)} is not known; choose {' or '.join(FORMATS)}.")
+        photograph, metadata = self.case(image, age, sex, site)
+        influence, code = self.views.explain(photograph, metadata, diagnosis, prevalence, melanoma_share)
+        predictor = self.views.predictor
+        heat = predictor.heat_map(photograph.features, predictor.predict(photograph.features, metadata), code)
+        figure = handout(influence, read_image(image), heat, code, self.truth_of(photograph.key))
+        return self.serve(render(figure, kind), f"handout.{kind}")
 
 
 def build(
@@ -75,68 +224,10 @@ def build(
         inputs: the left column.
         store: photographs and the predictor.
         cohort: the held-out images, for the alarm.
-        truth_of: see `lesion.ui.tabs.answer.build`.
+        truth_of: see `Answers`.
     """
-    predictor = store.predictor
-    training = predictor.config.calibration.prevalence
-
-    def explain(photograph: Photograph, metadata: Metadata, target: str, choice: str, share: float) -> tuple:
-        """The influence and the code of the diagnosis to explain."""
-        influence = Influence(predictor, photograph.features, metadata, parse_prevalence(choice, share, training))
-        return influence, explained(target, influence.three_answers["both"])
-
-    def show(
-        photograph: Photograph, metadata: Metadata, target: str, choice: str, share: float, scale: str, threshold: float
-    ) -> tuple[str, ...]:
-        influence, code = explain(photograph, metadata, target, choice, share)
-        answers = influence.three_answers
-        prevalences = {}
-        for c in PREVALENCES:
-            with suppress(UserError):  # a share still being typed is no reason to hide an answer that does not use it
-                prevalences[c] = parse_prevalence(c, share, training)
-        found = influence.at_prevalences(prevalences, "mel")
-        rows = [
-            (words, (training if prevalences[c] is None else prevalences[c])[CODES.index("mel")], found[c])
-            for words, c in PREVALENCE_CHOICES
-            if c in prevalences
-        ]
-        return (
-            views.change(change_in_words(answers["image alone"], answers["both"], metadata)),
-            charts.side_by_side(answers),
-            charts.waterfall(influence.shapley(code, scale), code, scale),
-            charts.age_curve(influence.ages[1:], influence.age_curve, metadata.age, influence.switches),
-            body.body_map(influence.by_site(code), code, metadata.site),
-            charts.site_table(influence.by_site_and_sex(code), code, metadata.site or UNKNOWN, metadata.sex or UNKNOWN),
-            views.change(smallest_change_in_words(influence.smallest_change, metadata)),
-            views.alarm_here(found["dataset"], parse_threshold(threshold)) + views.by_prevalence(rows),
-        )
-
-    def show_alarm(choice: str, share: float, threshold: float) -> tuple[str, str]:
-        try:
-            prevalence, at = parse_prevalence(choice, share, training), parse_threshold(threshold)
-        except UserError as error:
-            return views.problem(str(error)), ""
-        alarm = cohort.alarm(at, prevalence)
-        return views.alarm(alarm, prevalence_in_words(prevalence)), charts.roc(alarm, at)
-
-    def case(image: str | None, age: str, sex: str, site: str) -> tuple[Photograph, Metadata]:
-        if image is None:
-            raise UserError(NEEDS_IMAGE)
-        return store.get(image), Metadata(age, sex, site)
-
-    def table_file(image, age, sex, site, prevalence, melanoma_share) -> str:
-        influence, _ = explain(*case(image, age, sex, site), None, prevalence, melanoma_share)
-        return save_bytes_to_cache(sweep_csv(influence).encode(), "sweep.csv", inputs.photo.GRADIO_CACHE)
-
-    def handout_file(image, age, sex, site, diagnosis, prevalence, melanoma_share, kind) -> str:
-        if kind not in tuple(FORMATS):
-            raise UserError(f"Kind {shown(kind)} is not known; choose {' or '.join(FORMATS)}.")
-        photograph, metadata = case(image, age, sex, site)
-        influence, code = explain(photograph, metadata, diagnosis, prevalence, melanoma_share)
-        heat = predictor.heat_map(photograph.features, predictor.predict(photograph.features, metadata), code)
-        figure = handout(influence, read_image(image), heat, code, truth_of(photograph.key))
-        return save_bytes_to_cache(render(figure, kind), f"handout.{kind}", inputs.photo.GRADIO_CACHE)
-
+    views = Views(store.predictor, cohort)
+    answers = Answers(views, store, truth_of, partial(served_file, inputs.photo))
     with gr.Row():
         prevalence = gr.Radio(
             PREVALENCE_CHOICES, value="dataset", label="How common the diagnoses are, in this tab", min_width=300,
@@ -146,13 +237,30 @@ def build(
             0.1, 50, 2, step=0.1, label="Melanomas among all photographs (%)", elem_id="share", min_width=220,
             interactive=True, scale=2,
         )  # fmt: skip
-    change = gr.HTML(views.placeholder(views.WELCOME), elem_id="largest-change")
-    gr.HTML(views.section("Three answers side by side", "The same model, asked with some of its inputs hidden."))
+    change = gr.HTML(pieces.placeholder(pieces.WELCOME), elem_id="largest-change")
+    gr.HTML(pieces.section("Three answers side by side", "The same model, asked with some of its inputs hidden."))
     three = gr.HTML(elem_id="three-answers")
+    waterfall, scale, curve = build_contributions()
+    figure, table, smallest = build_places()
+    threshold, here, alarm, roc = build_alarm(views)
+    build_downloads(answers, inputs, prevalence, share)
+    for control in (prevalence, share, scale, threshold):
+        control.preprocess = as_given
+    gr.on(
+        [prevalence.change, share.change, threshold.change], views.of_alarm, [prevalence, share, threshold],
+        [alarm, roc], api_visibility="private", show_progress="hidden", trigger_mode="always_last",
+    )  # fmt: skip
+    add_endpoints(answers, inputs, [prevalence, share], scale, threshold)
+    outputs = [change, three, waterfall, curve, figure, table, smallest, here]
+    return InfluenceTab([prevalence, share, scale, threshold], outputs, views.of_photograph, curve, figure)
+
+
+def build_contributions() -> tuple[gr.HTML, gr.Radio, gr.HTML]:
+    """Who contributed what, its scale, and the age curve."""
     with gr.Row(equal_height=False):
         with gr.Column(min_width=340):
             gr.HTML(
-                views.section(
+                pieces.section(
                     "Who contributed what",
                     "What each input adds, averaged over every order in which the four may become known: exact Shapley "
                     "values (Shapley, 1953).",
@@ -162,34 +270,50 @@ def build(
             scale = gr.Radio(SCALES, value=SCALES[0], label="Scale", elem_id="scale")
         with gr.Column(min_width=340):
             gr.HTML(
-                views.section(
-                    "If the patient were younger or older", "Everything else as it is. Click the plot to choose an age."
+                pieces.section(
+                    "If the patient were younger or older",
+                    "Everything else stays as it is. Click the plot to choose an age.",
                 )
             )
-            curve = gr.HTML(js_on_load=charts.AGE_SCRIPT, elem_id="age-curve")
+            curve = gr.HTML(js_on_load=contributions.AGE_SCRIPT, elem_id="age-curve")
+    return waterfall, scale, curve
+
+
+def build_places() -> tuple[gr.HTML, gr.HTML, gr.HTML]:
+    """The body map, the table of sites and sexes, and the smallest change."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=340):
             gr.HTML(
-                views.section("If it were somewhere else", "The same photograph at another site. Click to choose one.")
+                pieces.section(
+                    "If the lesion were somewhere else",
+                    "The same photograph at another site. Click a site to choose it.",
+                )
             )
-            figure = gr.HTML(js_on_load=body.SCRIPT, elem_id="body-map")
+            figure = gr.HTML(js_on_load=body_map.SCRIPT, elem_id="body-map")
         with gr.Column(scale=2, min_width=340):
-            gr.HTML(views.section("Site and sex together", "At the age chosen."))
+            gr.HTML(pieces.section("Site and sex together", "At the chosen age."))
             table = gr.HTML(elem_id="site-table")
             gr.HTML(
-                views.section(
-                    "The smallest change that flips the answer",
-                    "Of all 855 combinations of age, sex and site: fewest fields changed, then fewest years.",
+                pieces.section(
+                    "The smallest change that changes the answer",
+                    "Of all 855 combinations of age, sex and site: the one with the fewest fields changed, then the "
+                    "fewest years.",
                 )
             )
             smallest = gr.HTML(elem_id="smallest-change")
+    return figure, table, smallest
+
+
+def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
+    """The alarm's threshold, this photograph's alarm, the alarm in numbers and its ROC curve."""
     gr.HTML(
-        views.section(
-            "Raising the alarm",
-            "An alarm rings where the probability of melanoma, as in the data set, is at least the threshold. It rings "
-            "for the same photographs wherever it is used; what an alarm means there is another matter. Counted on the "
-            f"{len(cohort.table):,} photographs kept out of training (a third of them served to choose when to stop it "
-            "and to calibrate), with age, sex and site; 95 % intervals by resampling lesions.",
+        pieces.section(
+            "Melanoma alarm",
+            "The alarm rings where the probability of melanoma, at the data set's prevalence, is at or above the "
+            "threshold. It rings for the same photographs wherever it is used, but what an alarm means depends on "
+            f"how common melanoma is there. Measured on the {len(views.cohort.table):,} photographs kept out of "
+            "training (a third of them were used for early stopping and calibration), with age, sex and site; 95 % "
+            "intervals by resampling lesions.",
         ),
         elem_id="alarm-section",
     )
@@ -200,131 +324,82 @@ def build(
                 interactive=True,
             )  # fmt: skip
             here = gr.HTML(elem_id="alarm-here")
-            numbers, curve_of_thresholds = show_alarm("dataset", 2, THRESHOLD)
+            numbers, curve = views.of_alarm("dataset", 2, THRESHOLD)
             alarm = gr.HTML(numbers, elem_id="alarm")
         with gr.Column(min_width=340):
-            roc = gr.HTML(curve_of_thresholds, elem_id="roc")
-    take = gr.HTML(views.section("Take it with you", "What this tab shows, for a notebook or for print."))
+            roc = gr.HTML(curve, elem_id="roc")
+    return threshold, here, alarm, roc
+
+
+def build_downloads(answers: Answers, inputs: Inputs, prevalence: gr.Radio, share: gr.Slider) -> None:
+    """Buttons that make a file and let the browser download it."""
+    take = gr.HTML(pieces.section("Download", "What this tab shows, as a table or as a page to print."))
     with gr.Row():
         as_csv = gr.Button("All combinations (CSV)", elem_id="get-csv")
         as_pdf = gr.Button("Handout (PDF)", elem_id="get-pdf")
         as_png = gr.Button("Handout (PNG)", elem_id="get-png")
     download = gr.DownloadButton(visible="hidden", elem_id="download")
-
-    for control in (prevalence, share, scale, threshold):
-        control.preprocess = as_given
-    gr.on(
-        [prevalence.change, share.change, threshold.change], show_alarm, [prevalence, share, threshold], [alarm, roc],
-        api_visibility="private", show_progress="hidden", trigger_mode="always_last",
-    )  # fmt: skip
-
     for button, function, values in (
-        (as_csv, table_file, [*inputs.record, prevalence, share]),
-        (as_pdf, partial(handout_file, kind="pdf"), [*inputs.all, prevalence, share]),
-        (as_png, partial(handout_file, kind="png"), [*inputs.all, prevalence, share]),
+        (as_csv, answers.table_file, inputs.record),
+        (as_pdf, partial(answers.handout_file, kind="pdf"), inputs.all),
+        (as_png, partial(answers.handout_file, kind="png"), inputs.all),
     ):
-        button.click(
-            in_sentences(function),
-            values,
-            download,
-            api_visibility="private",
-            show_progress="minimal",
-            show_progress_on=take,
-        ).success(None, None, None, js="() => document.querySelector('#download').click()", api_visibility="private")
+        made = button.click(
+            in_sentences(function), [*values, prevalence, share], download, api_visibility="private",
+            show_progress="minimal", show_progress_on=take,
+        )  # fmt: skip
+        made.success(None, None, None, js="() => document.querySelector('#download').click()", api_visibility="private")
 
+
+def add_endpoints(
+    answers: Answers, inputs: Inputs, context: list[Component], scale: gr.Radio, threshold: gr.Slider
+) -> None:
+    """The tab's endpoints; `context` is how common the diagnoses are."""
     answer = gr.JSON(label="Answer", visible=False)
     file = gr.File(label="File", visible=False)
     kind = gr.Textbox("pdf", label="Kind: pdf or png", visible=False)
-    context = [prevalence, share]
     about = (
         "Give image, age, sex and body site as for /predict, how common the diagnoses are ('dataset', 'uniform' or "
         "'own') and, for 'own', the percentage of melanomas. "
     )
-
-    def three_answers(image, age, sex, site, prevalence, melanoma_share) -> dict:
-        photograph, metadata = case(image, age, sex, site)
-        answers = explain(photograph, metadata, None, prevalence, melanoma_share)[0].three_answers
-        return {**answers, "in words": change_in_words(answers["image alone"], answers["both"], metadata)}
-
-    def shapley(image, age, sex, site, diagnosis, prevalence, melanoma_share, scale) -> dict:
-        influence, code = explain(*case(image, age, sex, site), diagnosis, prevalence, melanoma_share)
-        return {"diagnosis": code, "scale": scale, **vars(influence.shapley(code, scale))}
-
-    def age_curve(image, age, sex, site, prevalence, melanoma_share) -> dict:
-        influence, _ = explain(*case(image, age, sex, site), None, prevalence, melanoma_share)
-        return {
-            "ages": influence.ages[1:],
-            "probabilities": dict(zip(CODES, influence.age_curve.T.tolist(), strict=True)),
-            "switches": [vars(s) for s in influence.switches],
-            "in words": switches_in_words(influence.switches),
-        }
-
-    def body_map(image, age, sex, site, diagnosis, prevalence, melanoma_share) -> dict:
-        influence, code = explain(*case(image, age, sex, site), diagnosis, prevalence, melanoma_share)
-        return {"diagnosis": code, "probabilities": influence.by_site_and_sex(code).to_dict("index")}
-
-    def smallest_change(image, age, sex, site, prevalence, melanoma_share) -> dict:
-        photograph, metadata = case(image, age, sex, site)
-        found = explain(photograph, metadata, None, prevalence, melanoma_share)[0].smallest_change
-        words = smallest_change_in_words(found, metadata)
-        if found is None:
-            return {"in words": words}
-        return {
-            **vars(found.metadata), "changed": found.changed, "years": found.years, "diagnosis": found.diagnosis,
-            "probability": found.probability, "in words": words,
-        }  # fmt: skip
-
-    def melanoma_alarm(prevalence, melanoma_share, threshold) -> dict:
-        found = cohort.alarm(parse_threshold(threshold), parse_prevalence(prevalence, melanoma_share, training))
-        return {
-            "sensitivity": found.sensitivity, "sensitivity interval": found.sensitivity_interval,
-            "specificity": found.specificity, "specificity interval": found.specificity_interval,
-            "melanoma share": found.melanoma_share,
-            "melanomas among the alarms": None if np.isnan(found.positive_predictive_value) else
-            found.positive_predictive_value,
-            "melanomas among the others": None if np.isnan(found.missed) else found.missed,
-        }  # fmt: skip
-
     endpoint(
-        "three_answers", three_answers, [*inputs.record, *context], answer,
-        about + "Gives the seven probabilities from the image alone, the metadata alone, and both, and the largest "
+        "three_answers", answers.three_answers, [*inputs.record, *context], answer,
+        about + "Returns the seven probabilities from the image alone, the metadata alone, and both, and the largest "
         "change in words.",
     )  # fmt: skip
     endpoint(
-        "shapley", shapley, [*inputs.all, *context, scale], answer,
-        about + "Also the diagnosis to explain and the scale ('probability' or 'log-odds'). Gives what the model "
-        "answers with nothing known (start) and with everything (end), and the exact Shapley value of image, age, sex "
-        "and site; start and the four add up to end.",
+        "shapley", answers.shapley, [*inputs.all, *context, scale], answer,
+        about + "Also the diagnosis to explain and the scale ('probability' or 'log-odds'). Returns what the model "
+        "answers with nothing known (start) and with everything known (end), and the exact Shapley value of image, "
+        "age, sex and site; start and the four values add up to end.",
     )  # fmt: skip
     endpoint(
-        "age_curve", age_curve, [*inputs.record, *context], answer,
-        about + "Gives the seven probabilities at every age, sex and site as they are, and where the most probable "
-        "diagnosis changes.",
+        "age_curve", answers.age_curve, [*inputs.record, *context], answer,
+        about + "Returns the seven probabilities at every age, with sex and site as given, and the ages between which "
+        "the most probable diagnosis changes.",
     )  # fmt: skip
     endpoint(
-        "body_map", body_map, [*inputs.all, *context], answer,
-        about + "Also the diagnosis. Gives its probability with the lesion at each site, for each sex, at the given "
+        "body_map", answers.body_map, [*inputs.all, *context], answer,
+        about + "Also the diagnosis. Returns its probability with the lesion at each site, for each sex, at the given "
         "age.",
     )  # fmt: skip
     endpoint(
-        "smallest_change", smallest_change, [*inputs.record, *context], answer,
-        about + "Gives the nearest age, sex and site with another most probable diagnosis (fewest fields changed, then "
-        "fewest years), or only the sentence that there is none.",
+        "smallest_change", answers.smallest_change, [*inputs.record, *context], answer,
+        about + "Returns the nearest age, sex and site with another most probable diagnosis (fewest fields changed, "
+        "then fewest years), or only a sentence saying that there is none.",
     )  # fmt: skip
     endpoint(
-        "alarm", melanoma_alarm, [*context, threshold], answer,
+        "alarm", answers.alarm, [*context, threshold], answer,
         "Give how common the diagnoses are ('dataset', 'uniform' or 'own'), for 'own' the percentage of melanomas, and "
-        "the probability of melanoma from which an alarm rings (%). Gives sensitivity and specificity on the held-out "
-        "photographs with 95 % intervals, and the predictive values at that prevalence.",
+        "the probability of melanoma at which the alarm rings (%). Returns sensitivity and specificity on the "
+        "held-out photographs with 95 % intervals, and the predictive values at that prevalence.",
     )  # fmt: skip
     endpoint(
-        "sweep", table_file, [*inputs.record, *context], file,
-        about + "Gives a CSV file with the seven probabilities for every age, sex and site.",
+        "sweep", answers.table_file, [*inputs.record, *context], file,
+        about + "Returns a CSV file with the seven probabilities for every age, sex and site.",
     )  # fmt: skip
     endpoint(
-        "handout", handout_file, [*inputs.all, *context, kind], file,
-        about + "Also the diagnosis to explain, and 'pdf' or 'png'. Gives a page to print: photograph, heat map, "
+        "handout", answers.handout_file, [*inputs.all, *context, kind], file,
+        about + "Also the diagnosis to explain, and 'pdf' or 'png'. Returns a page to print: photograph, heat map, "
         "answers and plots.",
     )  # fmt: skip
-    outputs = [change, three, waterfall, curve, figure, table, smallest, here]
-    return InfluenceTab([prevalence, share, scale, threshold], outputs, show, curve, figure)

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
+from gradio.components import Component
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import INPUTS
@@ -12,15 +14,80 @@ from lesion.errors import UserError
 from lesion.model.calibration import WEIGHTINGS
 from lesion.teaching.lab import Lab, LabRun, LabSettings
 from lesion.ui.api import as_given, endpoint
-from lesion.ui.html import charts, views
+from lesion.ui.html import pieces
+from lesion.ui.html.charts import comparison, learning_curve
 
 WEIGHTING_CHOICES = list(zip(("none", "square root", "balanced"), WEIGHTINGS, strict=True))
 LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01]
 RUNS = ("A", "B")
-LUCK = (
-    "The intervals cover the choice of lesions, not the luck of a training: train the same settings with two seeds "
-    "first, and see how far apart they come out."
+CHANCE = (
+    "The intervals cover the choice of lesions, not the chance in a training. Train the same settings with two seeds "
+    "first, to see how far apart two trainings come out."
 )
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the tab shows, and what its endpoints answer.
+
+    Attributes:
+        lab: trains and compares.
+    """
+
+    lab: Lab
+
+    def train(self, name: str, kept: dict, *chosen: object) -> Iterator[tuple]:
+        """Trains run `name`, and shows it growing beside the other one.
+
+        Args:
+            name: "A" or "B".
+            kept: the settings of the complete runs by name, which the page keeps.
+            chosen: of `LabSettings`.
+        """
+        try:
+            settings = LabSettings(*chosen)
+            others = {run: LabSettings(*values) for run, values in kept.items() if run != name}
+            histories = {run: self.lab.result(other).history for run, other in others.items()}
+            epochs = []
+            for result in self.lab.train(settings):
+                epochs.append(result)
+                words = f"Run {name}: epoch {result.epoch} of {result.epochs}, {result.seconds:.1f} s."
+                curves = learning_curve.learning_curves(ordered({**histories, name: epochs}))
+                yield kept, pieces.change(words), curves, gr.skip()
+        except UserError as error:
+            yield kept, pieces.problem(str(error)), gr.skip(), gr.skip()
+            return
+        kept = ordered({**kept, name: list(chosen)})
+        words = f"Run {name}, {in_words(settings)}: trained in {result.seconds:.1f} s."
+        yield kept, pieces.change(words), gr.skip(), self.results(kept)
+
+    def results(self, kept: dict) -> str:
+        """Confusion matrices of the runs there are, and their difference where there are two."""
+        runs = {name: self.lab.result(LabSettings(*values)) for name, values in kept.items()}
+        titles = {name: f"Run {name}: {in_words(run.settings)}" for name, run in runs.items()}
+        matrices = pieces.side_by_side(
+            *(comparison.confusion(run.confusion, titles[name]) for name, run in runs.items())
+        )
+        if len(runs) < 2:
+            return matrices
+        found = self.lab.compare(*(run.settings for run in runs.values()))
+        return comparison.differences(found, "run A", "run B", CHANCE) + matrices
+
+    def train_numbers(self, inputs, weighting, epochs, learning_rate, seed) -> Iterator[dict]:
+        settings, history = LabSettings(inputs, weighting, epochs, learning_rate, seed), []
+        for result in self.lab.train(settings):
+            history.append(vars(result))
+            yield {"history": history}
+        yield {"history": history, **final(self.lab.result(settings))}
+
+    def compare_numbers(
+        self, inputs, weighting, epochs, learning_rate, seed, inputs_b, weighting_b, epochs_b, learning_rate_b, seed_b
+    ) -> dict:
+        found = self.lab.compare(
+            LabSettings(inputs, weighting, epochs, learning_rate, seed),
+            LabSettings(inputs_b, weighting_b, epochs_b, learning_rate_b, seed_b),
+        )
+        return {name: {**vars(d), "difference": d.difference} for name, d in found.items()}
 
 
 def build(lab: Lab) -> gr.Radio:
@@ -32,58 +99,14 @@ def build(lab: Lab) -> gr.Radio:
     Returns:
         The control of the class weights.
     """
-
-    def train(name: str, kept: dict, *chosen: object) -> Iterator[tuple]:
-        """Trains run `name`, and shows it growing beside the other one."""
-        try:
-            settings = LabSettings(*chosen)
-            others = {run: LabSettings(*values) for run, values in kept.items() if run != name}
-            histories = {run: lab.result(other).history for run, other in others.items()}
-            epochs = []
-            for result in lab.train(settings):
-                epochs.append(result)
-                words = f"Run {name}: epoch {result.epoch} of {result.epochs}, {result.seconds:.1f} s."
-                yield kept, views.change(words), charts.learning_curves(ordered({**histories, name: epochs})), gr.skip()
-        except UserError as error:
-            yield kept, views.problem(str(error)), gr.skip(), gr.skip()
-            return
-        kept = ordered({**kept, name: list(chosen)})
-        words = f"Run {name}, {in_words(settings)}: trained in {result.seconds:.1f} s."
-        yield kept, views.change(words), gr.skip(), results(kept)
-
-    def results(kept: dict) -> str:
-        """Confusion matrices of the runs there are, and their difference where there are two."""
-        runs = {name: lab.result(LabSettings(*values)) for name, values in kept.items()}
-        titles = {name: f"Run {name}: {in_words(run.settings)}" for name, run in runs.items()}
-        matrices = views.side_by_side(*(charts.confusion(run.confusion, titles[name]) for name, run in runs.items()))
-        if len(runs) < 2:
-            return matrices
-        found = lab.compare(*(run.settings for run in runs.values()))
-        return charts.differences(found, "run A", "run B", LUCK) + matrices
-
-    def train_numbers(inputs, weighting, epochs, learning_rate, seed) -> Iterator[dict]:
-        settings, history = LabSettings(inputs, weighting, epochs, learning_rate, seed), []
-        for result in lab.train(settings):
-            history.append(vars(result))
-            yield {"history": history}
-        yield {"history": history, **final(lab.result(settings))}
-
-    def compare_numbers(
-        inputs, weighting, epochs, learning_rate, seed, inputs_b, weighting_b, epochs_b, learning_rate_b, seed_b
-    ) -> dict:
-        found = lab.compare(
-            LabSettings(inputs, weighting, epochs, learning_rate, seed),
-            LabSettings(inputs_b, weighting_b, epochs_b, learning_rate_b, seed_b),
-        )
-        return {name: {**vars(d), "difference": d.difference} for name, d in found.items()}
-
+    runs = Runs(lab)
     gr.HTML(
-        views.section(
+        pieces.section(
             "Train the head in front of the class",
             "The head is the last part of the model: it weighs what the backbone sees in a photograph (the embedding) "
-            f"against age, sex and site. Here it is trained anew on {len(lab.labels):,} photographs kept out of "
+            f"against age, sex and site. Here it is trained again on {len(lab.labels):,} photographs kept out of "
             "training, in five-fold cross-validation by lesion: every photograph is judged by a head that was not "
-            "trained on its lesion, by its largest output. The model behind the other tabs stays as it is.",
+            "trained on its lesion, by its largest output. The model behind the other tabs does not change.",
         )
     )
     with gr.Row():
@@ -93,43 +116,52 @@ def build(lab: Lab) -> gr.Radio:
         epochs = gr.Slider(1, 60, 20, step=1, label="Epochs", elem_id="lab-epochs", min_width=160)
         rate = gr.Dropdown(LEARNING_RATES, value=0.001, label="Learning rate", elem_id="lab-rate", min_width=120)
         seed = gr.Number(0, label="Seed", precision=0, elem_id="lab-seed", min_width=100)
+    chosen = [used, weighting, epochs, rate, seed]
+    for control in chosen:
+        control.preprocess = as_given
+    build_runs(runs, chosen)
+    add_endpoints(runs, chosen)
+    return weighting
+
+
+def build_runs(runs: Runs, chosen: list[Component]) -> None:
+    """Buttons that train with the chosen settings, and what they fill."""
     with gr.Row():
         train_a = gr.Button("Train as run A", variant="primary", elem_id="train-a", min_width=120)
         train_b = gr.Button("Train as run B", variant="primary", elem_id="train-b", min_width=120)
         stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=80)
     status = gr.HTML(
-        views.change("Choose, press train, and watch. Then change one thing and train as run B."), elem_id="lab-status"
+        pieces.change("Choose settings and train run A. Then change one setting and train run B."), elem_id="lab-status"
     )
-    curves = gr.HTML(views.placeholder("The learning curves grow here."), elem_id="lab-curves")
+    curves = gr.HTML(pieces.placeholder("The learning curves appear here."), elem_id="lab-curves")
     shown = gr.HTML(elem_id="lab-results")
-
-    chosen = [used, weighting, epochs, rate, seed]
-    for control in chosen:
-        control.preprocess = as_given
     # The page keeps a list of settings for each run; the runs themselves are in the lab's bounded store.
     kept = gr.State({})
     trainings = [
         button.click(
-            partial(train, name), [kept, *chosen], [kept, status, curves, shown], api_visibility="private",
+            partial(runs.train, name), [kept, *chosen], [kept, status, curves, shown], api_visibility="private",
             show_progress="minimal", show_progress_on=status, concurrency_id="lab", concurrency_limit=1,
         )
         for button, name in zip((train_a, train_b), RUNS, strict=True)
     ]  # fmt: skip
-    stopped = views.change("Stopped. The runs that were complete are still there.")
+    stopped = pieces.change("Stopped. Runs that were complete are kept.")
     stop.click(
         None, None, status, js=f"() => {json.dumps(stopped)}", cancels=trainings, api_visibility="private",
         show_progress="hidden",
     )  # fmt: skip
 
+
+def add_endpoints(runs: Runs, chosen: list[Component]) -> None:
+    """The tab's endpoints."""
     answer = gr.JSON(label="Answer", visible=False)
     about = (
         f"inputs (a list of {', '.join(INPUTS)}), class weights ({', '.join(WEIGHTINGS)}), epochs (1 to 60), learning "
         "rate (0.00001 to 0.1) and seed"
     )
     endpoint(
-        "train_head", train_numbers, chosen, answer,
-        f"Trains the head on the held-out embeddings in five-fold cross-validation by lesion. Give {about}. Gives the "
-        "history after every epoch, and at the end accuracy, balanced accuracy and the confusion matrix of the "
+        "train_head", runs.train_numbers, chosen, answer,
+        f"Trains the head on the held-out embeddings in five-fold cross-validation by lesion. Give {about}. Returns "
+        "the history after every epoch, and at the end accuracy, balanced accuracy and the confusion matrix of the "
         "out-of-fold answers.",
         concurrency_id="lab",
     )  # fmt: skip
@@ -143,13 +175,12 @@ def build(lab: Lab) -> gr.Radio:
     for control in others:
         control.preprocess = as_given
     endpoint(
-        "compare_heads", compare_numbers, [*chosen, *others], answer,
+        "compare_heads", runs.compare_numbers, [*chosen, *others], answer,
         f"Compares two such trainings, A and B. Give {about}, of A and then of B; runs that are no longer kept are "
-        "trained. Gives accuracy, balanced accuracy and every recall of both, and the differences (B − A) with 95 % "
+        "trained. Returns accuracy, balanced accuracy and every recall of both, and the differences (B − A) with 95 % "
         "bootstrap intervals by lesion.",
         concurrency_id="lab",
     )  # fmt: skip
-    return weighting
 
 
 def ordered(runs: dict) -> dict:

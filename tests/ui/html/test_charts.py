@@ -16,7 +16,8 @@ from lesion.data.metadata import AGES, INPUTS
 from lesion.metrics.scores import Difference
 from lesion.teaching.cohort import Alarm
 from lesion.teaching.influence import Shapley, Switch
-from lesion.ui.html import charts
+from lesion.ui.html import colours, svg, wording
+from lesion.ui.html.charts import comparison, contributions, learning_curve, roc_curve
 
 CHARACTER = 8.6
 """Width of a character on average, SVG units, in a wide font."""
@@ -55,9 +56,9 @@ def part(root: ElementTree.Element, kind: str) -> list[ElementTree.Element]:
 
 def check_labels(root: ElementTree.Element) -> None:
     """No text leaves its viewBox."""
-    for svg in root.iter("svg"):
-        _, _, width, height = map(float, svg.get("viewBox").split())
-        for label in svg.iter("text"):
+    for picture in root.iter("svg"):
+        _, _, width, height = map(float, picture.get("viewBox").split())
+        for label in picture.iter("text"):
             length, x = CHARACTER * len(text(label)), number(label, "x")
             left = x - length * {"start": 0, "middle": 0.5, "end": 1}[label.get("text-anchor")]
             assert left >= -8 and left + length <= width + 8, text(label)
@@ -73,7 +74,7 @@ def test_three_answers():
         "image alone": dict(zip(CODES, (0.5, 0.2, 0.1, 0.1, 0.05, 0.05, 0.0), strict=True)),
         "metadata alone": dict(zip(CODES, (0.1, 0.6, 0.1, 0.1, 0.05, 0.05, 0.0), strict=True)),
     }
-    root = parsed(charts.side_by_side(answers))
+    root = parsed(contributions.side_by_side(answers))
     assert [text(head) for head in root.findall(".//thead//th")] == [
         "image alone▶ Melanoma",
         "metadata alone▶ Melanocytic nevus",
@@ -102,7 +103,7 @@ def test_three_answers():
     ],
 )
 def test_waterfall_is_a_chain_from_start_to_end(scale, found):
-    root = parsed(charts.waterfall(found, "akiec", scale))
+    root = parsed(contributions.waterfall(found, "akiec", scale))
     check_labels(root)
     steps = part(root, "step")
     assert [text(step.findall("text")[0]) for step in steps] == ["nothing known", *INPUTS, "everything known"]
@@ -122,12 +123,12 @@ def test_waterfall_is_a_chain_from_start_to_end(scale, found):
 
 
 def test_waterfall_says_the_direction_by_sign_arrow_and_colour():
-    steps = part(parsed(charts.waterfall(shapley(0.1, 0.3, -0.05, 0.0, 0.2), "mel", "probability")), "step")
+    steps = part(parsed(contributions.waterfall(shapley(0.1, 0.3, -0.05, 0.0, 0.2), "mel", "probability")), "step")
     shown = [(text(step.findall("text")[1]), step.find("rect").get("class")) for step in steps[1:-1]]
     assert shown == [("→ +30 points", "up"), ("← −5.0 points", "down"), ("0.0 points", "up"), ("→ +20 points", "up")]
     assert [text(steps[i].findall("text")[1]) for i in (0, -1)] == ["10 %", "55 %"]
     assert {steps[i].find("rect").get("fill") for i in (0, -1)} == {BY_CODE["mel"].colour}
-    steps = part(parsed(charts.waterfall(shapley(-2.0, 1.34, 0.0, 0.0, -3.0), "mel", "log-odds")), "step")
+    steps = part(parsed(contributions.waterfall(shapley(-2.0, 1.34, 0.0, 0.0, -3.0), "mel", "log-odds")), "step")
     assert [text(step.findall("text")[1]) for step in steps] == ["−2.0", "→ +1.3", "0.0", "0.0", "← −3.0", "−3.7"]
 
 
@@ -135,7 +136,7 @@ CURVE = np.linspace([0.0, 0.9, 0.0, 0.06, 0.04, 0.0, 0.0], [0.3, 0.3, 0.1, 0.1, 
 
 
 def test_every_age_is_a_column_to_click_on():
-    root = parsed(charts.age_curve(AGES, CURVE, 75, []))
+    root = parsed(contributions.age_curve(AGES, CURVE, 75, []))
     check_labels(root)
     columns = part(root, "column")
     assert [float(column.get("data-age")) for column in columns] == list(AGES)
@@ -148,7 +149,7 @@ def test_every_age_is_a_column_to_click_on():
 
 
 def test_age_curve_draws_the_probabilities():
-    root = parsed(charts.age_curve(AGES, CURVE, None, []))
+    root = parsed(contributions.age_curve(AGES, CURVE, None, []))
     assert "now" not in text(root)
     lines = [e for e in part(root, "curve") if len(e.get("points").split()) == len(AGES)]
     assert [line.get("stroke") for line in lines] == [d.colour for d in DIAGNOSES]
@@ -157,26 +158,28 @@ def test_age_curve_draws_the_probabilities():
     assert np.polyfit(CURVE.ravel(), heights.ravel(), 1)[0] < 0
     assert np.corrcoef(CURVE.ravel(), heights.ravel())[0, 1] == pytest.approx(-1, abs=1e-6)
     assert "thin" in lines[-1].get("class"), "it stays below 2 %"
-    names = [e for e in root.iter("text") if text(e) in {charts.brief(code) for code in CODES}]
+    names = [e for e in root.iter("text") if text(e) in {wording.brief(code) for code in CODES}]
     assert "Vascular lesion" not in map(text, names) and len(names) == 6
     places = sorted(number(name, "y") for name in names)
-    assert all(after - before >= charts.GAP - 0.01 for before, after in pairwise(places))
+    assert all(after - before >= svg.GAP - 0.01 for before, after in pairwise(places))
 
 
 def test_age_curve_reaches_an_age_beyond_the_grid():
-    root = parsed(charts.age_curve((*AGES, 110.0), np.vstack([CURVE, CURVE[-1]]), 110.0, []))
+    root = parsed(contributions.age_curve((*AGES, 110.0), np.vstack([CURVE, CURVE[-1]]), 110.0, []))
     check_labels(root)
     assert "now 110" in text(root)
 
 
 def test_switches_are_said_in_words():
-    root = parsed(charts.age_curve(AGES, CURVE, 75, [Switch(60, 65, "nv", "bkl"), Switch(70, 75, "bkl", "akiec")]))
+    root = parsed(
+        contributions.age_curve(AGES, CURVE, 75, [Switch(60, 65, "nv", "bkl"), Switch(70, 75, "bkl", "akiec")])
+    )
     said = [text(item) for item in root.iter("li")]
     assert len(said) == 2
     assert re.search("60 and 65 .* from Melanocytic nevus to Benign keratosis", said[0])
     assert re.search("70 and 75 .* from Benign keratosis to Actinic keratosis / Bowen's disease", said[1])
     assert len(part(root, "guide")) == 2
-    root = parsed(charts.age_curve(AGES, CURVE, 75, []))
+    root = parsed(contributions.age_curve(AGES, CURVE, 75, []))
     assert [text(item) for item in root.iter("li")] == ["The most probable diagnosis is the same at every age."]
 
 
@@ -184,7 +187,7 @@ def test_site_table_marks_the_current_cell():
     table = pd.DataFrame(
         [[0.1, 0.2, 0.3], [0.0004, 0.5, 0.6]], ["unknown", "face"], ["unknown", "female", "male"], dtype=float
     )
-    root = parsed(charts.site_table(table, "mel", "face", "female"))
+    root = parsed(contributions.site_table(table, "mel", "face", "female"))
     cells = [[text(cell) for cell in row.findall("td")] for row in root.findall(".//tbody/tr")]
     assert cells == [["10 %", "20 %", "30 %"], ["<0.1 %", "50 %", "60 %"]]
     assert [text(cell) for cell in root.iter("td") if cell.get("aria-current")] == ["50 %"]
@@ -199,7 +202,7 @@ def test_differences_as_numbers_and_places():
         "recall.mel": Difference(0.0, 0.2, (0.1, 0.3)),
         "recall.df": nothing,
     }
-    root = parsed(charts.differences(figures, "full model", "<run B>"))
+    root = parsed(comparison.differences(figures, "full model", "<run B>"))
     assert [text(head) for head in root.findall(".//thead//th")][:2] == ["full model (%)", "<run B> (%)"]
     rows = root.findall(".//tbody/tr")
     assert [text(row) for row in rows] == [
@@ -213,13 +216,13 @@ def test_differences_as_numbers_and_places():
     assert np.array(dots) - zero == pytest.approx(np.array([-0.1, 0.05, 0.2]) * (dots[2] - zero) / 0.2, abs=0.02)
     line = part(rows[0], "line")[0]
     assert style(line, "left") + style(line, "width") < zero < style(part(rows[2], "line")[0], "left")
-    assert "none in this subgroup" in text(parsed(charts.differences({"recall.df": nothing}, "A", "B")))
+    assert "none in this subgroup" in text(parsed(comparison.differences({"recall.df": nothing}, "A", "B")))
 
 
 def test_confusion():
     matrix = np.arange(49).reshape(7, 7)
     matrix[6] = 0
-    root = parsed(charts.confusion(matrix, "Full & chosen"))
+    root = parsed(comparison.confusion(matrix, "Full & chosen"))
     cells = [row.findall("td") for row in root.findall(".//tbody/tr")]
     assert [[int(text(cell)) for cell in row] for row in cells] == matrix.tolist()
     assert all((cell.get("class") == "right") == (i == j) for i, row in enumerate(cells) for j, cell in enumerate(row))
@@ -237,7 +240,7 @@ def test_importances():
         }
         for name, value in figures.items()
     }
-    root = parsed(charts.importances(importance))
+    root = parsed(comparison.importances(importance))
     panels = list(root.iter("section"))
     assert [text(e) for e in part(root, "heading")] == [
         "log-loss added, nats",
@@ -259,7 +262,7 @@ def test_roc_marks_the_threshold(point):
     steps = np.linspace(0, 1, 3000)
     curve = np.column_stack([steps**0.2, steps])
     alarm = Alarm(point[0], (point[0], point[0]), point[1], (point[1], point[1]), 0.1, curve)
-    root = parsed(charts.roc(alarm, 0.2))
+    root = parsed(roc_curve.roc(alarm, 0.2))
     check_labels(root)
     path = [tuple(map(float, p.split(","))) for p in part(root, "curve")[0].get("points").split()]
     assert 100 < len(path) <= 200
@@ -284,7 +287,7 @@ def history(count: int, epochs: int, factor: float = 1.0) -> list[SimpleNamespac
 
 
 def test_learning_curves_grow_along_an_axis_that_is_there_from_the_start():
-    early, late = (parsed(charts.learning_curves({"A": history(n, 20)})) for n in (5, 20))
+    early, late = (parsed(learning_curve.learning_curves({"A": history(n, 20)})) for n in (5, 20))
     check_labels(late)
     ends = []
     for root in (early, late):
@@ -301,23 +304,23 @@ def test_learning_curves_grow_along_an_axis_that_is_there_from_the_start():
 def test_learning_curves_of_two_runs_and_of_one_that_diverges():
     runs = {"A": history(3, 3), "B": history(3, 6)}
     runs["B"][1].training_loss = runs["B"][1].held_out_loss = math.nan
-    root = parsed(charts.learning_curves(runs))
+    root = parsed(learning_curve.learning_curves(runs))
     check_labels(root)
     assert "nan" not in ElementTree.tostring(root, "unicode")
-    assert {line.get("stroke") for line in part(root, "curve")} == set(charts.RUN_COLOURS.values())
-    parsed(charts.learning_curves({"A": history(1, 10), "B": []}))
-    parsed(charts.learning_curves({}))
+    assert {line.get("stroke") for line in part(root, "curve")} == set(colours.RUN_COLOURS.values())
+    parsed(learning_curve.learning_curves({"A": history(1, 10), "B": []}))
+    parsed(learning_curve.learning_curves({}))
 
 
 def test_labels_are_spread_within_bounds():
-    assert charts.spread([5, 5, 50], 10, 0, 60) == [5, 15, 50]
-    assert charts.spread([60, 58, 59], 10, 0, 60) == [60, 40, 50]
+    assert svg.spread([5, 5, 50], 10, 0, 60) == [5, 15, 50]
+    assert svg.spread([60, 58, 59], 10, 0, 60) == [60, 40, 50]
 
 
 def test_pictures_have_a_summary():
     for markup in (
-        charts.waterfall(shapley(0.1, 0.3, -0.05, 0.0, 0.2), "akiec", "probability"),
-        charts.age_curve(AGES, CURVE, 75, []),
+        contributions.waterfall(shapley(0.1, 0.3, -0.05, 0.0, 0.2), "akiec", "probability"),
+        contributions.age_curve(AGES, CURVE, 75, []),
     ):
         svg = parsed(markup).find("svg")
         assert svg.get("role") == "img" and len(svg.get("aria-label")) > 40
@@ -333,10 +336,10 @@ def seen(colour: str, sight: str) -> np.ndarray:
 @pytest.mark.parametrize("sight", SIGHT)
 def test_colour_blind_eyes_tell_the_colours_apart(sight):
     """A CIEDE2000 distance of 10 is plain even between colours that lie apart."""
-    colours = {diagnosis.code: diagnosis.colour for diagnosis in DIAGNOSES}
+    of_diagnoses = {diagnosis.code: diagnosis.colour for diagnosis in DIAGNOSES}
     distances = {
-        pair: float(deltaE_ciede2000(*(seen(colours[code], sight) for code in pair)))
-        for pair in combinations(colours, 2)
+        pair: float(deltaE_ciede2000(*(seen(of_diagnoses[code], sight) for code in pair)))
+        for pair in combinations(of_diagnoses, 2)
     }
     assert min(distances.values()) >= 10, min(distances, key=distances.get)
-    assert deltaE_ciede2000(seen(charts.VIOLET, sight), seen(charts.OLIVE, sight)) >= 20
+    assert deltaE_ciede2000(seen(colours.VIOLET, sight), seen(colours.OLIVE, sight)) >= 20

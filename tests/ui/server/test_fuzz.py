@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from PIL import Image
-from ui.server.test_hostile import DISPLAY_P3, check_sentence, encoded, small, turned
 
-from conftest import EXAMPLES
+from conftest import EXAMPLES, check_sentence
+from image_files import DISPLAY_P3, encoded, small, turned
 from lesion.data.metadata import Metadata, MetadataEncoder, parse_inputs
 from lesion.data.reading import FORMATS, KEPT_PIXELS, read_image
 from lesion.errors import UserError, parse_number, parse_whole

@@ -18,11 +18,11 @@ from urllib.parse import quote, urlparse
 import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
-from playwright.sync_api import expect
 
-from conftest import EXAMPLES, ROOT, pick, start_app
+from conftest import EXAMPLES, ROOT, expect, pick, start_app
 from lesion.ui.server import files
-from lesion.ui.server.allow_list import BUSY, FILE_SIZE, GONE, NO_ADDRESSES, NO_FILE, TOO_LARGE, WAITING, Page
+from lesion.ui.server.allow_list import BUSY, FILE_SIZE, TOO_LARGE, WAITING
+from lesion.ui.server.gradio_private import GONE, NO_ADDRESSES, NO_FILE, UploadsOnlyBlocks
 
 PHOTOGRAPH = (EXAMPLES / "ISIC_0024329.jpg").read_bytes()
 NAME = "tell-tale Müller.jpg"
@@ -361,7 +361,7 @@ def test_the_folder_is_swept_while_it_is_used(tmp_path, monkeypatch):
 
 
 def test_a_session_keeps_no_description_of_the_components():
-    with Page() as page:
+    with UploadsOnlyBlocks() as page:
         text = gr.Textbox("for all", label="Text")
         text.change(lambda value: value, text, text)
     session = SessionState(page)

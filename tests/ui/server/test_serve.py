@@ -14,14 +14,13 @@ import httpx
 import pytest
 import uvicorn
 from gradio_client import Client, handle_file
-from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from conftest import EXAMPLES, ROOT, free_port, start_app
+from conftest import EXAMPLES, ROOT, expect, free_port, start_app
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError

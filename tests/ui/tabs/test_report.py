@@ -10,22 +10,22 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import expect
 
-from conftest import SCREENSHOTS, running_app
+from conftest import SCREENSHOTS, expect, running_app
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.errors import UserError
 from lesion.files import sha256
 from lesion.metrics.metrics import DEFINITIONS, RULES
 from lesion.model.checkpoint import CONFIG, REPORT
-from lesion.ui.tabs import report as report_tab
+from lesion.report import reading
+from lesion.ui.html.report import comparisons, document, metric_tables, performance
 
 COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))
 OPTIONAL = {
     "calibration": "calibration",
     "subgroups": "subgroups",
     "conformal": "sets",
-    "novelty": "strangers",
+    "novelty": "out-of-distribution",
     "explanations": "explanations",
     "systems": "systems",
     "against": "against",
@@ -39,12 +39,12 @@ def about(value: float, width: float = 0.02) -> dict:
 
 
 def metrics(shift: float = 0.0) -> dict:
-    values = {name: about(0.6 + shift) for name in (*report_tab.HEADLINE, *report_tab.OTHER_RULE)}
+    values = {name: about(0.6 + shift) for name in (*metric_tables.HEADLINE, *metric_tables.OTHER_RULE)}
     return {**values, "dataset.accuracy": {"value": 0.772 + shift, "interval": [0.748 + shift, 0.794 + shift]}}
 
 
 def per_class() -> dict:
-    names = (*report_tab.PER_CLASS, *report_tab.RANKING)
+    names = (*metric_tables.PER_CLASS, *metric_tables.RANKING)
     return {code: {"images": images, **{name: about(0.5) for name in names}} for code, images in COUNTS.items()}
 
 
@@ -53,7 +53,7 @@ def subgroup(lesions: int, **others: object) -> dict:
 
 
 def system(name: str, split: str, **others: object) -> dict:
-    figures = {m: {**about(0.7), "seeds": [0.695, 0.705]} for m in report_tab.SYSTEM_METRICS}
+    figures = {m: {**about(0.7), "seeds": [0.695, 0.705]} for m in comparisons.SYSTEM_METRICS}
     times = {"parameters": 49_600_000, "latency_ms": 23.4, "training_ms": 11.2}
     return {"name": name, "split": split, "images": 1002, "lesions": 747, **times, "metrics": figures, **others}
 
@@ -66,8 +66,8 @@ def complete_report() -> dict:
         "mean set size": about(1.93),
         "per class": {code: {**about(0.88), "images": n, "pooled": code == "df"} for code, n in COUNTS.items()},
     }
-    enough = {m: about(0.7) for m in report_tab.BY_SUBGROUP}
-    few = {m: about(0.7) for m in report_tab.BY_SUBGROUP[:3]}
+    enough = {m: about(0.7) for m in performance.BY_SUBGROUP}
+    few = {m: about(0.7) for m in performance.BY_SUBGROUP[:3]}
     curve = {"deletion": about(0.3), "insertion": about(0.8)}
     heat = {
         "offered": True,
@@ -126,7 +126,7 @@ def complete_report() -> dict:
                 system(
                     "DenseNet121",
                     "lesion",
-                    **{"first minus this": {m: about(0.031) for m in report_tab.SYSTEM_METRICS}},
+                    **{"first minus this": {m: about(0.031) for m in comparisons.SYSTEM_METRICS}},
                 ),
                 system("ConvNeXt-Small and metadata", "image"),
             ],
@@ -155,7 +155,7 @@ def shown(folder: Path, report: dict, own: bool = True) -> ElementTree.Element:
     """The tab of a report written into the folder; its markup is well formed."""
     checkpoint = {"checkpoint": sha256(folder / CONFIG)} if own else {}
     (folder / REPORT).write_text(json.dumps({**report, **checkpoint}))
-    return ElementTree.fromstring(report_tab.render(folder))
+    return ElementTree.fromstring(document.render(folder))
 
 
 def text(element: ElementTree.Element) -> str:
@@ -170,7 +170,7 @@ def test_a_complete_report_in_words(folder):
     root = shown(folder, complete_report())
     everything = text(root)
     assert not re.search(r"\bnan\b|None|not in the form", everything, re.IGNORECASE)
-    assert [a.get("href") for a in root.iter("a")][:-1] == [f"#report-{s.key}" for s in report_tab.SECTIONS]
+    assert [a.get("href") for a in root.iter("a")][:-1] == [f"#report-{s.key}" for s in document.SECTIONS]
     overview = section(root, "overview")
     assert "1,002 photographs of 747 skin lesions" in overview and "set apart by lesion" in overview
     assert "77 (75 to 79) with photograph and metadata, 72 (70 to 74) with the photograph alone" in overview
@@ -190,8 +190,8 @@ def test_a_complete_report_in_words(folder):
     assert "for 90 % of the photographs" in sets and "1.93 (1.91 to 1.95)" in sets
     assert "90.0\u00a0% (88.0\u00a0% to 92.0\u00a0%)".replace("\u00a0", " ") in sets
     assert sets.count("too few to have its own") == 2
-    strangers = section(root, "strangers")
-    assert "noise" in strangers and "62.5 %" in strangers and "5.2 % (4.2 % to 6.2 %)" in strangers
+    others = section(root, "out-of-distribution")
+    assert "noise" in others and "62.5 %" in others and "5.2 % (4.2 % to 6.2 %)" in others
     assert "+4.0 (2.0 to 6.0)" in section(root, "explanations")
     systems = section(root, "systems")
     assert "first − this: +0.031 (0.011 to 0.051)" in systems and "trainings: 0.695, 0.705" in systems
@@ -244,7 +244,7 @@ def test_missing_sections_are_left_out(folder, key):
     del report[key]
     root = shown(folder, report)
     keys = [element.get("id").removeprefix("report-") for element in root.iter("section") if element.get("id")]
-    assert keys == [s.key for s in report_tab.SECTIONS if s.key != OPTIONAL[key]]
+    assert keys == [s.key for s in document.SECTIONS if s.key != OPTIONAL[key]]
     assert f"#report-{OPTIONAL[key]}" not in [a.get("href") for a in root.iter("a")]
 
 
@@ -274,12 +274,12 @@ def test_figures_lie_in_the_page_where_there_are_any(folder):
 
 
 def test_no_report_and_a_damaged_one(folder):
-    assert report_tab.EVALUATE in text(ElementTree.fromstring(report_tab.render(folder)))
+    assert reading.EVALUATE in text(ElementTree.fromstring(document.render(folder)))
     for content in (b"{", b"[]", b"\xff"):
         (folder / REPORT).write_bytes(content)
         with pytest.raises(UserError, match="damaged"):
-            report_tab.read_report(folder)
-        assert "damaged" in report_tab.render(folder)
+            reading.read_report(folder)
+        assert "damaged" in document.render(folder)
 
 
 def test_descriptions_are_those_of_the_diagnoses(folder):
@@ -287,6 +287,7 @@ def test_descriptions_are_those_of_the_diagnoses(folder):
     assert {BY_CODE[code].description for code in CODES} <= heads
 
 
+@pytest.mark.process
 def test_in_the_browser_from_no_report_to_one(checkpoint, browser, tmp_path):
     copied = tmp_path / "checkpoint"
     copied.mkdir()
@@ -296,14 +297,14 @@ def test_in_the_browser_from_no_report_to_one(checkpoint, browser, tmp_path):
     apps = running_app(copied, tmp_path / "log")
     server = next(apps)
     client = Client(server, verbose=False)
-    with pytest.raises(AppError, match=re.escape(report_tab.EVALUATE)):
+    with pytest.raises(AppError, match=re.escape(reading.EVALUATE)):
         client.predict(api_name="/model_report")
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(server)
     page.get_by_role("tab", name="Model report", exact=True).click()
-    expect(page.locator("#model-report .placeholder")).to_contain_text(report_tab.EVALUATE, timeout=20_000)
+    expect(page.locator("#model-report .placeholder")).to_contain_text(reading.EVALUATE, timeout=20_000)
     expect(page.locator("#inputs")).not_to_be_visible()
 
     report = {**complete_report(), "checkpoint": sha256(copied / CONFIG)}

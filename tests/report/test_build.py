@@ -10,14 +10,19 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from lesion import evaluate
+from lesion.data.ham10000 import records_of
+from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE
-from lesion.report import build, reading
-from lesion.report.build import answer_test_part, check_same_test_part, compare_checkpoints, thinned
+from lesion.report import against, build, reading
+from lesion.report.against import check_same_test_part, compare_checkpoints
+from lesion.report.answers import Answers, answer_test_part
+from lesion.report.curves import learning_curves, thinned
 from lesion.report.figures import FIGURES, figures_of
-from lesion.report.markdown import results_table
-from lesion.report.reading import BEGIN, END, write_between_markers
+from lesion.report.reading import BEGIN, END
+from lesion.report.readme_results import results_table
+from lesion.report.writing import without_nan, write_between_markers
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +56,17 @@ def test_command_writes_report_card_readme_and_comparison(checkpoint, ham10000, 
         with Image.open(output / name) as image:
             assert 500 < image.width <= 720, "legible on a phone"
             assert len(np.unique(np.asarray(image.convert("L")))) > 20
-    against = report["against"]
-    assert against["checkpoint"] == checkpoint.name
-    assert all(entry == {"value": 0, "interval": [0, 0]} for entry in against["first minus second"].values())
-    assert against["mcnemar"]["equal prevalence"]["images"]["p_value"] == 1
+    found = report["against"]
+    assert found["checkpoint"] == checkpoint.name
+    assert all(entry == {"value": 0, "interval": [0, 0]} for entry in found["first minus second"].values())
+    assert found["mcnemar"]["equal prevalence"]["images"]["p_value"] == 1
     assert f"minus {checkpoint.name}" in capsys.readouterr().out
 
 
 def test_answers_are_the_apps(answers):
     row = answers.table.iloc[3]
-    features = answers.predictor.features(build.read_image(row.path))
-    records = build.records_of(answers.table.iloc[[3]])
+    features = answers.predictor.features(read_image(row.path))
+    records = records_of(answers.table.iloc[[3]])
     expected = answers.predictor.probabilities(features, records)
     np.testing.assert_allclose(answers.probabilities[EVERYTHING][3], expected[0], atol=1e-6)
 
@@ -103,7 +108,7 @@ def test_learning_curves_are_the_histories(report, checkpoint):
 
 
 def test_without_a_history_there_are_no_learning_curves(report, tmp_path):
-    assert build.learning_curves(tmp_path) == {}
+    assert learning_curves(tmp_path) == {}
     bare = {**report, "curves": {k: v for k, v in report["curves"].items() if k != "learning"}}
     assert figures_of(bare).keys() == FIGURES.keys() - {"curves.png"}
 
@@ -122,14 +127,14 @@ def test_checkpoints_with_other_test_images_are_refused(answers, monkeypatch):
     check_same_test_part(answers.predictor, answers.predictor)
     ids = list(answers.table.image_id)
     parts = iter([ids, [*ids[:-1], "ISIC_9"]])
-    monkeypatch.setattr(build, "held_out_test", lambda predictor: next(parts))
+    monkeypatch.setattr(against, "held_out_test", lambda predictor: next(parts))
     with pytest.raises(UserError, match=f"{len(ids) - 1} of .* {len(ids)} are among its {len(ids)}"):
         check_same_test_part(answers.predictor, answers.predictor)
 
 
 def test_comparison_pairs_images_by_id(answers):
     order = np.arange(len(answers.table))[::-1]
-    turned = build.Answers(
+    turned = Answers(
         answers.predictor,
         answers.table.iloc[order].reset_index(drop=True),
         answers.embeddings[order],
@@ -159,7 +164,7 @@ def test_sets_pictures_and_systems_are_told(report):
 
 
 def test_no_number_becomes_null():
-    assert build.without_nan({"a": [1.0, float("nan")], "b": (float("nan"), "c")}) == {
+    assert without_nan({"a": [1.0, float("nan")], "b": (float("nan"), "c")}) == {
         "a": [1.0, None],
         "b": [None, "c"],
     }

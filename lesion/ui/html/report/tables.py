@@ -5,9 +5,55 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from lesion.ui.html import charts
+from lesion.ui.html import wording
 
 NOTHING = "–"
+STYLE = """
+.report .stack { overflow-x: auto; }
+.report .stack.few { max-width: 50rem; }
+.report .stack table { table-layout: auto; }
+.report .stack th, .report .stack td { vertical-align: top; font-variant-numeric: tabular-nums; }
+.report .stack thead th { vertical-align: bottom; }
+.report .stack thead .above { padding-bottom: 0; font-weight: 400;
+  border-left: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
+.report .stack .group th { padding-top: .9rem; font-weight: 700; }
+.report .stack .label { display: none; }
+.report .stack .interval, .report .stack small { font-size: var(--text-sm); white-space: nowrap;
+  color: var(--body-text-color-subdued); }
+.report .stack small { display: block; white-space: normal; }
+.report .many .interval, .report .lines .interval { display: block; }
+.report .stack .track { min-width: 7rem; max-width: 14rem; }
+@media (max-width: 1240px) {
+  .report .stack.many { font-size: .875rem; }
+  .report .stack .interval { white-space: normal; }
+}
+@media (max-width: 760px) {
+  .report .stack table, .report .stack tbody, .report .stack tr, .report .stack th, .report .stack td {
+    display: block; }
+  .report .stack thead { display: none; }
+  .report .stack th { padding: .1rem 0; font-weight: 700; }
+  .report .stack th small { font-weight: 400; }
+  .report .stack tbody tr { padding: .4rem 0; }
+  .report .stack tbody tr.group { padding-top: 1.2rem; border: 0; font-size: 1.15em; }
+  .report .stack td { display: grid; grid-template-columns: 2fr 3fr; gap: 0 .6rem; padding: .1rem 0; }
+  .report .stack td.wide { display: block; }
+  .report .lines .interval { display: inline; }
+  .report .stack .interval { white-space: nowrap; }
+  .report .stack .label { display: block; }
+  .report .stack td > div { overflow-wrap: anywhere; }
+  .report .stack.many tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .2rem .4rem;
+    align-items: end; }
+  .report .stack.many th, .report .stack.many td.wide { grid-column: 1 / -1; }
+  .report .stack.many td { display: block; align-self: stretch; }
+  .report .stack.many td[data-above] { grid-column-start: 1; }
+  .report .stack.many td::before { content: attr(data-above) "\\00a0"; display: block; font-size: .9em; opacity: .9;
+    white-space: nowrap; }
+  .report .stack.many .label small { display: none; }
+  .report .stack td.nothing { display: none; }
+}
+"""
+"""On a phone a table's row is a card, and each cell says its column's name; in a table of "many" columns three stand
+side by side."""
 
 
 class Column(NamedTuple):
@@ -40,7 +86,7 @@ class Row(NamedTuple):
 
 def three(value: float) -> str:
     """ "0.772"."""
-    return charts.number(value, 3)
+    return wording.number(value, 3)
 
 
 def measured(
@@ -67,17 +113,17 @@ def measured(
 
 def difference(entry: dict | None) -> str:
     """A difference with its 95 % interval, as HTML: "+0.042 (0.027 to 0.057)"."""
-    return measured(entry, three, lambda value: charts.signed(value, 3))
+    return measured(entry, three, lambda value: wording.signed(value, 3))
 
 
 def rate(entry: dict | None) -> str:
     """A share with its 95 % interval, as HTML: "75.1 % (69.8 % to 80.2 %)"."""
-    return measured(entry, charts.percentage)
+    return measured(entry, wording.percentage)
 
 
 def in_hundred(entry: dict) -> str:
     """A share as people count, with its 95 % interval, as HTML: "77 (75 to 79)"."""
-    return measured(entry, lambda share: charts.number(100 * share, 0))
+    return measured(entry, lambda share: wording.number(100 * share, 0))
 
 
 def count(value: int) -> str:

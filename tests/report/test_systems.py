@@ -11,7 +11,7 @@ from conftest import TINY
 from lesion import compare
 from lesion.data.ham10000 import read_table, split_table
 from lesion.model.checkpoint import load_checkpoint
-from lesion.report import systems
+from lesion.report import system_runs, system_scores, systems
 
 TINY_SYSTEMS = (
     systems.System("concat", "tiny and metadata", TINY, "concat"),
@@ -22,7 +22,7 @@ TINY_SYSTEMS = (
 
 
 def run_main(monkeypatch, *arguments) -> None:
-    for module in (compare, systems):
+    for module in (compare, system_scores):
         monkeypatch.setattr(module, "SYSTEMS", TINY_SYSTEMS)
     monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
     compare.main()
@@ -53,7 +53,7 @@ def test_every_system_is_scored_on_its_own_test_part(compared, ham10000):
         assert entry["interval"][0] <= entry["interval"][1]
     accuracy = image["metrics"]["dataset.accuracy"]
     assert accuracy["value"] == pytest.approx(np.mean(accuracy["seeds"])) and len(accuracy["seeds"]) == 2
-    answers, probabilities, _ = systems.test_answers(output / "image-seed1")
+    answers, probabilities, _ = system_scores.test_answers(output / "image-seed1")
     assert accuracy["seeds"][1] == pytest.approx(accuracy_score(answers.label, probabilities.argmax(1)))
 
 
@@ -83,8 +83,10 @@ def test_metablock_keeps_positions_and_serves_the_app(compared):
 
 def test_starts_are_named_by_architecture(tmp_path):
     _, budget = compare.parse_arguments(["--data", "d", "--init", str(tmp_path)])
-    config = systems.training_config(systems.SYSTEMS[3], budget, 2)
+    config = system_runs.training_config(systems.SYSTEMS[3], budget, 2)
     assert config.init == str(tmp_path / "densenet121.safetensors") and config.seed == 2
     assert config.layer_decay == 1 and config.learning_rate == 5e-4
     _, budget = compare.parse_arguments(["--data", "d"])
-    assert systems.training_config(systems.SYSTEMS[0], budget, 0).init == "imagenet" and budget.learning_rate == 1e-4
+    assert (
+        system_runs.training_config(systems.SYSTEMS[0], budget, 0).init == "imagenet" and budget.learning_rate == 1e-4
+    )

@@ -1,0 +1,92 @@
+"""The answer about one photograph."""
+
+import html
+from collections.abc import Sequence
+
+from lesion.data.diagnoses import DIAGNOSES
+from lesion.model.conformal import set_in_words
+from lesion.ui.html.pieces import marked
+from lesion.ui.html.wording import unbroken
+from lesion.words import percent
+
+UNFAMILIAR = (
+    "This looks unlike the dermoscopic photographs that the model learned from. It answers all the same, since it "
+    "knows nothing else, and the answer may mean little."
+)
+NO_ANSWER = "There is no answer this time. Please choose again in a few seconds."
+STYLE = """
+.answer h2 { margin: 0; font-size: var(--text-xxl); font-weight: 700; line-height: 1.2; }
+.answer .lead { margin: 0 0 .3rem; }
+.answer .set { margin: 0 0 .6rem; min-height: 4.2em; line-height: 1.4; }
+.answer .problem { margin: 0 0 .7rem; }
+.answer ul { list-style: none; margin: 0; padding: 0; }
+.answer li { margin: 0 0 .4rem; padding: 0; }
+.answer .row { display: flex; justify-content: space-between; gap: .6rem; align-items: baseline; line-height: 1.4; }
+.answer .value { font-variant-numeric: tabular-nums; font-weight: 600; white-space: nowrap; }
+.answer .track { height: .7rem; border-radius: 3px; overflow: hidden;
+  background: color-mix(in srgb, currentColor 12%, transparent); }
+.answer .bar { display: block; height: 100%; min-width: 2px; border-radius: 3px; transition: width .25s; }
+.answer .top { font-weight: 700; }
+#answer, #answer .placeholder { min-height: 26rem; }
+#change { min-height: 5.5rem; }
+.truth { margin-top: .4rem; }
+@media (max-width: 600px) {
+  #answer, #answer .placeholder { min-height: 0; }
+  .answer { display: flex; flex-direction: column; }
+  .answer .set, .answer .truth { order: 1; margin: .4rem 0 0; }
+}
+"""
+
+
+def set_promise(coverage: float) -> str:
+    """What a conformal set is, in words."""
+    return (
+        f"Sets made like this are meant to hold the true diagnosis for {percent(coverage)} of photographs like those "
+        "of the collection."
+    )
+
+
+def answer(
+    probabilities: dict[str, float],
+    members: Sequence[str],
+    coverage: float,
+    unfamiliar: bool,
+    truth: str | None = None,
+) -> str:
+    """The seven diagnoses as bars, the most probable first, and the set of those that come into question.
+
+    Args:
+        probabilities: by code.
+        members: of the conformal set, codes, the most probable first.
+        coverage: that the set promises.
+        unfamiliar: whether the picture is unlike a dermoscopic photograph.
+        truth: the confirmed diagnosis of an example, a code.
+    """
+    ranked = sorted(DIAGNOSES, key=lambda d: -probabilities[d.code])
+    top = ranked[0]
+    rows = []
+    for diagnosis in ranked:
+        share = probabilities[diagnosis.code]
+        rows.append(
+            f'<li title="{html.escape(diagnosis.description)}"><div class="row {"top" if diagnosis is top else ""}">'
+            f'<span>{marked(diagnosis.code)}</span><span class="value">{percent(share)}</span></div>'
+            f'<div class="track" aria-hidden="true"><span class="bar" style="width:{share:.2%};'
+            f'background:{diagnosis.colour}"></span></div></li>'
+        )
+    # Folded up, so that a class can guess first.
+    known = f'<details class="truth"><summary>Confirmed diagnosis</summary>{marked(truth)}</details>' if truth else ""
+    warning = f'<p class="problem" role="alert">{UNFAMILIAR}</p>' if unfamiliar else ""
+    left_out = (
+        ""
+        if top.code in members
+        else f" {html.escape(top.name)} is the most probable all the same, but below the threshold of its diagnosis; "
+        "where that happens, the set is much less reliable."
+    )
+    # A picture of something else was promised nothing.
+    members_line = f"<b>{html.escape(set_in_words(members))}?</b> {set_promise(coverage)}{left_out}"
+    members_line = "" if unfamiliar else f'<p class="set">{members_line}</p>'
+    return (
+        f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
+        f'<p class="lead">is the most probable of the seven, with {unbroken(percent(probabilities[top.code]))}.</p>'
+        f"{members_line}<ul>{''.join(rows)}</ul>{known}</div>"
+    )

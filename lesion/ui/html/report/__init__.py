@@ -1,0 +1,1 @@
+"""The sections of the model report, as HTML."""

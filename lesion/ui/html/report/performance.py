@@ -1,0 +1,181 @@
+"""The report's sections on how often the model is right: overview, each diagnosis, subgroups, training."""
+
+import html
+from collections.abc import Callable
+
+import numpy as np
+
+from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.metrics.metrics import RULES, rule_in_words
+from lesion.ui.html import pieces, svg, wording
+from lesion.ui.html.charts import comparison, tracks
+from lesion.ui.html.report.figures import pictures
+from lesion.ui.html.report.metric_tables import (
+    HEADLINE,
+    METRICS,
+    OTHER_RULE,
+    PER_CLASS,
+    RANKING,
+    VIEW_WORDS,
+    definitions,
+    metric_name,
+    metrics_table,
+)
+from lesion.ui.html.report.tables import (
+    NOTHING,
+    Column,
+    Row,
+    count,
+    in_hundred,
+    measured,
+    note,
+    photographs,
+    table,
+)
+
+BY_SUBGROUP = ("dataset.accuracy", "uniform.balanced_accuracy", "log_loss", "uniform.melanoma_recall")
+FIELDS = {"sex": "Sex", "age": "Age, years", "site": "Body site", "dx_type": "How the diagnosis was confirmed"}
+CONFIRMATIONS = {
+    "histo": "under the microscope (histopathology)",
+    "follow_up": "no change in follow-up",
+    "consensus": "consensus of experts",
+    "confocal": "confocal microscopy",
+}
+
+
+def overview(report: dict, figure: Callable[[str], str]) -> str:
+    """What was measured, and the headline table."""
+    images, lesions, rounds = report["images"], report["lesions"], report["bootstrap"]["rounds"]
+    if report["split"] == "lesion":
+        split = "It was set apart by lesion: all photographs of one lesion are on the same side."
+    else:
+        split = (
+            "It was set apart by image, as in the published work: other photographs of the same lesions were learned "
+            "from, which flatters every figure."
+        )
+    text = (
+        f"{count(images)} photographs of {count(lesions)} skin lesions that the model did not learn from: the "
+        f"{report['part']} part. {split} {report['note']}"
+    )
+    metrics = report["metrics"]
+    columns = dict(metrics)
+    differences = []
+    if "fused minus image alone" in report:
+        differences.append("fused − image alone")
+        columns[differences[0]] = report["fused minus image alone"]
+    of_100 = ", ".join(f"{in_hundred(m['dataset.accuracy'])} {VIEW_WORDS[name]}" for name, m in metrics.items())
+    diagnoses = report[f"per class, {RULES['dataset']}"]
+    common = max(diagnoses, key=lambda code: diagnoses[code]["images"])
+    always = round(100 * diagnoses[common]["images"] / images)
+    folded = metrics_table(report, columns, OTHER_RULE, differences)
+    return (
+        pieces.section("What was measured", text)
+        + f"<p>Of 100 such photographs the model names the confirmed diagnosis for {of_100}. For comparison: always "
+        f"answering {wording.name_of(common).lower()}, the most common one, would be right for {always}.</p>"
+        "<p>The numbers in brackets are 95 % intervals: how far a figure moves when the lesions are drawn anew, with "
+        f"replacement, {count(rounds)} times. They cover the choice of the test lesions, not the luck of a "
+        "training.</p>"
+        "<p>A probability becomes a decision by one of two rules, and each figure says which:</p><ul>"
+        f"<li><b>{RULES['dataset']}</b>: the most probable diagnosis, where diagnoses are as common as in this "
+        "collection. Made for accuracy; rare diagnoses are seldom named.</li>"
+        f"<li><b>{RULES['uniform']}</b>: the most probable diagnosis, were all seven equally common. Made for balanced "
+        "accuracy; rare diagnoses are named more often, and more often wrongly.</li></ul>"
+        "<p>Some figures need no decision. <b>AUROC</b>, the area under the ROC curve, is how often a photograph with "
+        "a diagnosis gets a higher probability of it than one without; 0.5 is chance. <b>Melanomas found at 90 % "
+        "specificity</b>: by an alarm that leaves 90 of 100 other photographs in peace. Log-loss, Brier score and "
+        "calibration error judge the probabilities themselves.</p>"
+        + metrics_table(report, columns, HEADLINE, differences)
+        + definitions(report, [*HEADLINE, *PER_CLASS, "auroc"])
+        + f"<details><summary>Other averages, and each under the other rule</summary>{folded}"
+        + f"{definitions(report, ['macro_f1'])}</details>"
+    )
+
+
+def diagnoses(report: dict, figure: Callable[[str], str]) -> str:
+    """Each diagnosis by itself: figures, confusion matrices, ROC and precision-recall curves."""
+    known = report.get("definitions", {})
+    columns = [Column(METRICS[m], known.get(m, ""), f"under {rule}") for rule in RULES.values() for m in PER_CLASS]
+    columns += [Column(METRICS[m], known.get(m, ""), "no decision") for m in RANKING]
+    by_rule = [report[f"per class, {rule}"] for rule in RULES.values()]
+    rows = []
+    for code in CODES:
+        images = by_rule[0][code]["images"]
+        cells = ["no such photograph"]
+        if images:
+            cells = [measured(values[code][m]) for values in by_rule for m in PER_CLASS]
+            cells += [measured(by_rule[0][code][m]) for m in RANKING]
+        rows.append(Row(f"{pieces.marked(code)}{note(photographs(images))}", cells, BY_CODE[code].description))
+    matrices = [
+        comparison.confusion(np.array(report[f"confusion matrix, {rule}"]), f"Decided under {rule}")
+        for rule in RULES.values()
+        if f"confusion matrix, {rule}" in report
+    ]
+    text = (
+        "Recall: of the melanomas, how many are called melanoma? Precision: of those called melanoma, how many are? A "
+        "rule can raise one at the cost of the other; F1 is one figure for both. AUROC and average precision judge the "
+        "order in which the probabilities put the photographs, whatever the rule. Few photographs make wide intervals."
+    )
+    return (
+        pieces.section("Each diagnosis", text)
+        + table(columns, {"": rows}, kind="many")
+        + definitions(report, [*PER_CLASS, *RANKING])
+        + pieces.section("What is taken for what", "Rows: confirmed diagnosis. Columns: the model's answer.")
+        + pieces.side_by_side(*matrices)
+        + pictures(figure("roc.png"), figure("precision_recall.png"))
+    )
+
+
+def subgroups(report: dict, figure: Callable[[str], str]) -> str:
+    """For whom it works: every subgroup, or the sentence on why it cannot be judged."""
+    names = {metric: "Melanomas found" if "recall" in metric else metric_name(metric) for metric in BY_SUBGROUP}
+    known = report.get("definitions", {})
+    columns = [
+        Column(name, known.get(metric.rpartition(".")[2], ""), f"under {rule_in_words(metric)}")
+        if "." in metric
+        else Column(name, known.get(metric, ""), "no decision; lower is better")
+        for metric, name in names.items()
+    ]
+    shares = svg.Axis(0, 1, 4, 96)
+    groups = {}
+    for field, values in report["subgroups"].items():
+        rows = []
+        for value, entry in values.items():
+            melanomas = "1 melanoma" if entry["melanomas"] == 1 else f"{count(entry['melanomas'])} melanomas"
+            lesions = "1 lesion" if entry["lesions"] == 1 else f"{count(entry['lesions'])} lesions"
+            about = f"{photographs(entry['images'])} of {lesions}, {melanomas}; {entry['diagnoses']} of 7 diagnoses"
+            head, cells = html.escape(CONFIRMATIONS.get(value, value)) + note(about), []
+            if "too few" in entry:
+                cells.append(html.escape(entry["too few"]))
+            else:
+                for metric in BY_SUBGROUP:
+                    if metric not in entry:
+                        cells.append(html.escape(entry.get("too few melanomas", NOTHING)))
+                    elif metric == "log_loss":
+                        cells.append(measured(entry[metric]))
+                    else:
+                        cells.append(measured(entry[metric]) + dot(shares, entry[metric]))
+            rows.append(Row(head, cells))
+        groups[FIELDS[field]] = rows
+    text = (
+        "The same figures for parts of the test part. Subgroups differ in how hard their lesions are, too: faces carry "
+        "other diagnoses than feet, and balanced accuracy is the mean over those that occur. So a gap shows where the "
+        "model errs more, not why. The data do not record skin colour, and most of it is light."
+    )
+    return pieces.section("For whom it works", text) + table(columns, groups, kind="lines")
+
+
+def dot(axis: svg.Axis, entry: dict) -> str:
+    """A value and its interval on a track, as HTML."""
+    if None in (entry["value"], *entry["interval"]):
+        return ""
+    return (
+        f'<span class="track" aria-hidden="true">{tracks.whisker(axis, *entry["interval"])}'
+        f'<span class="dot" style="left:{axis.at(entry["value"])}%"></span></span>'
+    )
+
+
+def learning(report: dict, figure: Callable[[str], str]) -> str:
+    """The learning curves, where there are any."""
+    picture = figure("curves.png") if "learning" in report["curves"] else ""
+    text = "Losses of training and validation, epoch by epoch, and how many validation photographs were named rightly."
+    return picture and pieces.section("How it learned", text) + pictures(picture)
