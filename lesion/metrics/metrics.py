@@ -111,7 +111,7 @@ def probability_metrics(labels: np.ndarray, probabilities: np.ndarray, lesions=N
     values = {
         "log_loss": float(log_loss(labels, probabilities, labels=CLASSES)),
         "brier": float(brier_score_loss(labels, probabilities, labels=CLASSES, scale_by_half=False)),
-        "ece": CalibrationError(labels, probabilities, lesions).value,
+        "ece": CalibrationError.of_top_diagnosis(labels, probabilities, lesions).value,
         "macro_auroc": float(np.mean(areas)) if areas else float("nan"),
         "malignant_auroc": float("nan"),
         **{f"melanoma_sensitivity_at_{s}_specificity": float("nan") for s in SPECIFICITIES},

@@ -98,7 +98,7 @@ class Scores:
         self, labels: np.ndarray, probabilities: np.ndarray, prevalence: np.ndarray, weights: np.ndarray, lesions=None
     ):
         self.labels, self.probabilities, self.prevalence, self.weights = labels, probabilities, prevalence, weights
-        self.calibration_error = CalibrationError(labels, probabilities, lesions)
+        self.calibration_error = CalibrationError.of_top_diagnosis(labels, probabilities, lesions)
         self.values = probability_metrics(labels, probabilities, lesions)
         own = np.clip(probabilities[np.arange(len(labels)), labels], np.finfo(probabilities.dtype).eps, 1)
         squares = ((probabilities - (labels[:, None] == CLASSES)) ** 2).sum(1)

@@ -12,6 +12,7 @@ that has imported it; the last one, which finishes the training, is `python trai
 
 import argparse
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -37,7 +38,6 @@ import pandas as pd
 import torch
 
 import lesion.training.loop
-import lesion.training.recipes
 import train
 from conftest import TINY, make_ham10000
 from lesion.data.diagnoses import CODES
@@ -45,14 +45,15 @@ from lesion.model.checkpoint import load_checkpoint
 from lesion.training.loop import AugmentedDataset, all_finite
 from lesion.training.state import read_state
 
+CALLERS = [importlib.import_module(f"lesion.training.{name}") for name in ("recipes", "finetune", "head", "loop")]
 PHASES = {
-    "fit": (lesion.training.recipes, "fine-tuning"),
-    "write_state": (lesion.training.loop, "saving the state"),
-    "embed_table": (lesion.training.recipes, "the embedding pass"),
-    "fit_head": (lesion.training.recipes, "training the head"),
-    "save_checkpoint": (lesion.training.recipes, "writing the checkpoint"),
+    "fit": "fine-tuning",
+    "write_state": "saving the state",
+    "embed_table": "the embedding pass",
+    "fit_head": "training the head",
+    "save_checkpoint": "writing the checkpoint",
 }
-"""The functions whose beginning and end a training announces, by the module that calls them."""
+"""The functions whose beginning and end a training announces, wherever CALLERS call them."""
 KILLS = {"start": 3, "fit": 9, "write_state": 5, "embed_table": 3, "fit_head": 3, "save_checkpoint": 3}
 FULL = 7_000_000
 """Bytes of a file system that holds the earlier checkpoint and the first state, but not the second one beside them."""
@@ -117,8 +118,12 @@ def be_train(arguments: list[str], log: Path, announcements: Connection, file_li
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     os.environ.update(ON_CPU)
     lesion.training.loop.SECONDS_BETWEEN_SAVES = 0.7  # five minutes would be longer than the whole training
-    for name, (module, _) in PHASES.items():
-        setattr(module, name, announced(getattr(module, name), announcements))
+    for name in PHASES:
+        callers = [module for module in CALLERS if hasattr(module, name)]
+        assert callers, name
+        told = announced(getattr(callers[0], name), announcements)
+        for module in callers:
+            setattr(module, name, told)
     sys.argv = ["train.py", *arguments]
     train.main()
 
@@ -290,7 +295,7 @@ def killed(training: Training, kills: dict[str, int] = KILLS, seed: int = 0) -> 
     last = command(sys.executable, "train.py", *training.arguments(output, "--resume"))
     assert last.returncode == 0, last.stderr
     compared = check_equal(output, training.finished)
-    names = {"start": "the start"} | {name: words for name, (_, words) in PHASES.items()}
+    names = {"start": "the start"} | PHASES
     where = ", ".join(f"{hit[name]} during {words}" for name, words in names.items() if hit[name])
     return (
         f"{hit.total()} kills: {where}; {halves} left half-written files. `--resume` went on every time and the final "

@@ -45,7 +45,7 @@ def own_folder() -> Iterator[Path]:
         folder, lock = new_folder(parent)
     except OSError as error:
         raise UserError(
-            f"No folder for uploads can be made in {parent} ({error.strerror}); name another in GRADIO_TEMP_DIR."
+            f"Cannot make a folder for uploads in {parent} ({error.strerror}); set GRADIO_TEMP_DIR to another folder."
         ) from None
     stopped = threading.Event()
 
