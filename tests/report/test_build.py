@@ -14,10 +14,11 @@ from lesion.data.ham10000 import records_of
 from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
+from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE
 from lesion.report import against, build, reading
 from lesion.report.against import check_same_test_part, compare_checkpoints
-from lesion.report.answers import Answers, answer_test_part
+from lesion.report.answers import ROUNDS, SEED, Answers, answer_test_part
 from lesion.report.curves import learning_curves, thinned
 from lesion.report.figures import FIGURES, figures_of
 from lesion.report.reading import BEGIN, END
@@ -82,6 +83,13 @@ def test_calibration_is_reported_before_and_after(answers, report):
         for when in ("before", "after"):
             assert of_both[when]["ece"]["interval"][0] <= of_both[when]["ece"]["interval"][1]
             assert sum(p["images"] for p in report["curves"]["reliability"][name][when]) == len(labels)
+
+
+def test_intervals_are_by_lesion(answers, report):
+    weights = bootstrap_weights(answers.table.lesion_id, ROUNDS, SEED)
+    losses = -np.log(answers.probabilities[EVERYTHING][np.arange(len(answers.labels)), answers.labels])
+    draws = weights @ losses / weights.sum(1)
+    assert report["metrics"]["fused"]["log_loss"]["interval"] == pytest.approx(np.percentile(draws, [2.5, 97.5]))
 
 
 def test_every_metric_names_its_rule(report):
