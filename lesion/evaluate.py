@@ -17,8 +17,8 @@ from lesion.inference.predictor import load_predictor
 from lesion.model.checkpoint import REPORT
 from lesion.model.hub import CHECKPOINT_HELP
 from lesion.report.against import check_same_test_part, compare_checkpoints
-from lesion.report.answers import answer_test_part
-from lesion.report.build import evaluate
+from lesion.report.answers import answer_test_part, photographs_of
+from lesion.report.build import build_report, check_fresh_pass, photographs_report
 from lesion.report.explanations import explanation_report
 from lesion.report.figures import figures_of
 from lesion.report.localisation import MASKS, has_masks
@@ -47,18 +47,21 @@ def main() -> None:
         scikit_image_samples()
         predictor = load_predictor(args.checkpoint)
         other = load_predictor(args.against) if args.against else None
-        if other:
-            check_same_test_part(predictor, other)
-        answers = answer_test_part(predictor, args.data)
-        report = evaluate(answers)
+        answers = answer_test_part(predictor)
+        photographs = photographs_of(answers, args.data)
+        other_answers = answer_test_part(other) if other else None
+        if other_answers:
+            check_same_test_part(answers, other_answers)
+        report = build_report(answers) | photographs_report(answers, photographs)
         if has_masks(args.data):
-            report["explanations"] = explanation_report(predictor, answers.table, args.data)
+            report["explanations"] = explanation_report(predictor, answers.table.assign(path=photographs), args.data)
         else:
             print(f"{args.data} holds no lesion masks ({MASKS}): the heat maps are not measured.")
         if systems:
             report["systems"] = systems
-        if other:
-            report["against"] = compare_checkpoints(answers, answer_test_part(other, args.data))
+        if other_answers:
+            check_fresh_pass(other_answers, photographs_of(other_answers, args.data))
+            report["against"] = compare_checkpoints(answers, other_answers)
         output = args.output or predictor.checkpoint.folder
         output.mkdir(parents=True, exist_ok=True)
         text = json.dumps(without_nan(report), indent=2, allow_nan=False) + "\n"

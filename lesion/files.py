@@ -41,6 +41,17 @@ def prepare_folder(folder: Path) -> None:
         raise not_writable(folder, error) from None
 
 
+def prepare_file(path: Path) -> None:
+    """`prepare_folder` for the folder of a file to be written.
+
+    Raises:
+        UserError: the file cannot be written, since it is a folder, or for what holds for its folder.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file to write.")
+    prepare_folder(path.parent)
+
+
 def write_together(writers: dict[Path, Callable[[Path], object]]) -> None:
     """Writes files that belong together: all of them, or none and everything stays as it was.
 

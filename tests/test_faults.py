@@ -25,9 +25,10 @@ from lesion.files import prepare_folder, write_atomically, write_together
 from lesion.model.checkpoint import load_checkpoint, save_checkpoint
 from lesion.model.fusion import FusionModel, create_backbone
 from lesion.training import pretraining
+from lesion.training.class_folders import ClassFolders
 from lesion.training.embeddings import embed_table
 from lesion.training.loop import LoopConfig
-from lesion.training.pretraining import pretrain
+from lesion.training.pretraining import PretrainingConfig, Source, pretrain
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +142,11 @@ def test_pretraining_that_dies_leaves_an_earlier_start(ham10000, tmp_path, monke
     start, epochs = tmp_path / "start.safetensors", []
     start.write_text("earlier")
     monkeypatch.setattr(pretraining, "map_examples", dies_in_the_second_epoch)
-    config = LoopConfig(epochs=2, batch_size=64, workers=0)
+    sources = [Source(ClassFolders(ham10000), False, 1)]
+    config = PretrainingConfig(TINY, None, 32, "no", None, False)
+    loop = LoopConfig(epochs=2, batch_size=64, workers=0)
     with pytest.raises(KeyboardInterrupt):
-        pretrain([ham10000], TINY, start, 32, config, "no", resume=False)
+        pretrain(sources, config, loop, start, resume=False)
     assert start.read_text() == "earlier"
-    pretrain([ham10000], TINY, start, 32, config, "no", resume=True)
+    pretrain(sources, config, loop, start, resume=True)
     assert load_file(start)

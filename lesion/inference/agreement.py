@@ -15,8 +15,9 @@ from lesion.inference.predictor import Predictor
 
 PHOTOGRAPHS = 64
 EXACT, ROUNDED = (0.002, 0.005), (0.05, 0.05)
-"""Largest median relative difference of an embedding, and largest difference of a probability: where both were
-computed in float32 (the stored ones are kept in float16), and where one was in bfloat16 or float16."""
+"""Largest median relative difference of an embedding, and largest difference of the probabilities in 95 % of the
+photographs: where both were computed in float32 (the stored ones are kept in float16), and where one was in bfloat16 or
+float16. The same photographs at another size (a median of 0.7 %, and 0.02) are accepted in the second case."""
 
 
 def check_answers(predictor: Predictor, table: pd.DataFrame, count: int = PHOTOGRAPHS) -> tuple[float, float]:
@@ -28,7 +29,8 @@ def check_answers(predictor: Predictor, table: pd.DataFrame, count: int = PHOTOG
         count: photographs, evenly spaced.
 
     Returns:
-        The median relative difference of the embeddings, and the largest difference of a probability.
+        The median relative difference of the embeddings, and what the largest difference of a photograph's
+        probabilities stays below in 95 % of the photographs.
 
     Raises:
         UserError: they differ by more than the precision explains.
@@ -43,14 +45,14 @@ def check_answers(predictor: Predictor, table: pd.DataFrame, count: int = PHOTOG
     relative = np.sqrt(((fresh - kept) ** 2).sum(axes) / (kept**2).sum(axes))
     metadata, known = predictor.config.encoder.encode(records_of(table))
     answers = [predictor.answers(embeddings, metadata, known) for embeddings in (fresh, kept)]
-    found = float(np.median(relative)), float(np.abs(answers[0] - answers[1]).max())
+    found = float(np.median(relative)), float(np.quantile(np.abs(answers[0] - answers[1]).max(1), 0.95))
     precisions = {predictor.precision, predictor.config.embedding_precision}
     allowed = EXACT if precisions == {"float32"} else ROUNDED
     if found[0] > allowed[0] or found[1] > allowed[1]:
         raise UserError(
             f"{predictor.checkpoint.folder} does not answer as the network that was trained: on {len(table)} held-out "
-            f"photographs the embeddings differ by {found[0]:.1%} (at most {allowed[0]:.1%} is rounding) and a "
-            f"probability by {found[1]:.3f} (at most {allowed[1]}). Check that data, checkpoint and the versions of "
+            f"photographs the embeddings differ by {found[0]:.1%} (at most {allowed[0]:.1%} is rounding) and "
+            f"probabilities by {found[1]:.3f} (at most {allowed[1]}). Check that data, checkpoint and the versions of "
             "torch and timm belong together; report it if they do."
         )
     return found

@@ -111,7 +111,7 @@ def probability_metrics(labels: np.ndarray, probabilities: np.ndarray, lesions=N
     values = {
         "log_loss": float(log_loss(labels, probabilities, labels=CLASSES)),
         "brier": float(brier_score_loss(labels, probabilities, labels=CLASSES, scale_by_half=False)),
-        "ece": CalibrationError(labels, probabilities, lesions).value,
+        "ece": CalibrationError.of_top_diagnosis(labels, probabilities, lesions).value,
         "macro_auroc": float(np.mean(areas)) if areas else float("nan"),
         "malignant_auroc": float("nan"),
         **{f"melanoma_sensitivity_at_{s}_specificity": float("nan") for s in SPECIFICITIES},
@@ -157,7 +157,7 @@ def ranking_draws(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray)
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # equal scores share a threshold
     names = ("auroc", "average_precision", *(f"sensitivity_at_{s}" for s in SPECIFICITIES))
-    blocks = {name: [] for name in names}
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for start in range(0, len(weights), BLOCK):
         drawn = weights[start : start + BLOCK, order].astype(np.float64)
         alarms = np.cumsum(drawn, axis=1)[:, ends]
@@ -201,7 +201,7 @@ def summarise(labels: np.ndarray, probabilities: np.ndarray, prevalence: np.ndar
         probabilities: float (N, 7), at the data set's prevalence.
         prevalence: float (7,), of the training part.
     """
-    out = probability_metrics(labels, probabilities)
+    out: dict[str, object] = dict(probability_metrics(labels, probabilities))
     for rule in RULES:
         decisions = decide(probabilities, prevalence, rule)
         out[rule] = {

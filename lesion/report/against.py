@@ -4,21 +4,24 @@ import pandas as pd
 
 from lesion.errors import UserError
 from lesion.files import sha256
-from lesion.inference.predictor import Predictor
 from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.metrics.scores import compare_models
 from lesion.model.checkpoint import CONFIG
-from lesion.report.answers import ROUNDS, SEED, Answers, held_out_test
+from lesion.report.answers import ROUNDS, SEED, Answers
 
 
-def check_same_test_part(predictor: Predictor, other: Predictor) -> None:
-    """Raises a UserError where two checkpoints do not hold out exactly the same test images."""
-    ours, theirs = set(held_out_test(predictor)), set(held_out_test(other))
+def check_same_test_part(answers: Answers, other: Answers) -> None:
+    """Checks that two checkpoints can be compared.
+
+    Raises:
+        UserError: they do not hold out exactly the same test images.
+    """
+    ours, theirs = set(answers.table.image_id), set(other.table.image_id)
     if ours != theirs:
         raise UserError(
-            f"--against {other.checkpoint.folder} holds out other test images: {len(ours & theirs)} of "
-            f"{predictor.checkpoint.folder}'s {len(ours)} are among its {len(theirs)}. Compare checkpoints trained "
-            "with the same --split and --split-seed."
+            f"--against {other.predictor.checkpoint.folder} holds out other test images: {len(ours & theirs)} of "
+            f"{answers.predictor.checkpoint.folder}'s {len(ours)} are among its {len(theirs)}. Compare checkpoints "
+            "trained with the same --split and --split-seed."
         )
 
 

@@ -1,12 +1,15 @@
-"""The report on the test part."""
+"""report.json: every number of the figures, the model card, the README and the page's Model report."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 from sklearn.metrics import confusion_matrix
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import Metadata
 from lesion.files import sha256
+from lesion.inference.agreement import check_answers
 from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.metrics.metrics import CLASSES, DEFINITIONS, RULES, decide, rule_in_words
 from lesion.metrics.scores import Scores
@@ -14,21 +17,24 @@ from lesion.model.calibration import NOTHING, SUBSETS, VIEWS
 from lesion.model.checkpoint import CONFIG
 from lesion.model.fusion import one_an_image
 from lesion.report.answers import ROUNDS, SEED, Answers
-from lesion.report.calibration import calibration_report
-from lesion.report.coverage import conformal_report
+from lesion.report.calibration import calibration_per_class, calibration_report
+from lesion.report.coverage import coverage_of_views
 from lesion.report.curves import learning_curves, ranking_curves
-from lesion.report.out_of_distribution import novelty_report
+from lesion.report.out_of_distribution import out_of_distribution_report
 from lesion.report.subgroups import subgroups
 
 CHANGED = 40
-"""Test photographs at most that are blurred and half covered, to see whether that is noticed."""
+"""At most this many test photographs are blurred and half covered, to see whether that is detected."""
 
 
-def evaluate(answers: Answers) -> dict:
-    """The report on a checkpoint's test part: every number of the figures, the model card and the README.
+def build_report(answers: Answers) -> dict:
+    """What the stored embeddings of a checkpoint's test part give; the backbone does not run.
 
     Args:
         answers: of `answer_test_part`.
+
+    Raises:
+        UserError: the history beside the checkpoint cannot be read.
     """
     predictor, table, labels = answers.predictor, answers.table, answers.labels
     weights = bootstrap_weights(table.lesion_id, ROUNDS, SEED)
@@ -60,14 +66,8 @@ def evaluate(answers: Answers) -> dict:
         report[f"per class, {RULES[rule]}"] = best.per_class(rule)
         report[f"confusion matrix, {RULES[rule]}"] = confusion_matrix(labels, decisions, labels=CLASSES).tolist()
     report["calibration"], reliability = calibration_report(answers, scores)
-    report["conformal"] = conformal_report(answers, weights)
-    report["novelty"] = novelty_report(
-        predictor.checkpoint.detector,
-        lambda picture: one_an_image(predictor.features(picture).embedding[None])[0],
-        one_an_image(answers.embeddings),
-        weights,
-        table.path[:: math.ceil(len(table) / CHANGED)],
-    )
+    report["calibration per class"] = calibration_per_class(scores, table.lesion_id)
+    report["conformal"] = coverage_of_views(answers, weights)
     report["subgroups"] = subgroups(table, labels, best.probabilities, prevalence, weights)
     report["curves"] = {
         "reliability": reliability,
@@ -77,8 +77,55 @@ def evaluate(answers: Answers) -> dict:
     return report
 
 
+def check_fresh_pass(answers: Answers, photographs: Sequence[Path]) -> dict:
+    """Runs the network over the test photographs as the app does, and compares with the stored embeddings.
+
+    Args:
+        answers: of `answer_test_part`.
+        photographs: of the test images, in their order.
+
+    Returns:
+        "images"; the "precision" of the fresh pass and of the stored embeddings; and the differences "embeddings" and
+        "probabilities", see `check_answers`.
+
+    Raises:
+        UserError: the fresh answers are not the stored ones.
+    """
+    predictor, table = answers.predictor, answers.table.assign(path=photographs)
+    embeddings, probabilities = check_answers(predictor, table, len(table))
+    return {
+        "images": len(table),
+        "precision": {"fresh": predictor.precision, "stored": predictor.config.embedding_precision},
+        "embeddings": embeddings,
+        "probabilities": probabilities,
+    }
+
+
+def photographs_report(answers: Answers, photographs: Sequence[Path]) -> dict:
+    """The parts of the report for which the network has to run over photographs.
+
+    Args:
+        answers: of `answer_test_part`.
+        photographs: of the test images, in their order.
+
+    Raises:
+        UserError: a fresh pass does not agree with the stored embeddings; scikit-image is not installed.
+    """
+    predictor = answers.predictor
+    return {
+        "fresh pass": check_fresh_pass(answers, photographs),
+        "novelty": out_of_distribution_report(
+            predictor.checkpoint.detector,
+            lambda image: one_an_image(predictor.features(image).embedding[None])[0],
+            one_an_image(answers.embeddings),
+            bootstrap_weights(answers.table.lesion_id, ROUNDS, SEED),
+            photographs[:: math.ceil(len(photographs) / CHANGED)],
+        ),
+    }
+
+
 def nothing_known(answers: Answers) -> dict[str, dict[str, float]]:
-    """What the model says with every input absent, beside the training part's prevalence, by code."""
+    """The answer with every input absent, beside the training part's prevalence, by code."""
     predictor = answers.predictor
     metadata, known = predictor.config.encoder.encode([Metadata()])
     shown = predictor.answers(answers.embeddings[:1], metadata, known, SUBSETS[NOTHING])[0]

@@ -1,11 +1,18 @@
-"""Calibration before and after it was fitted."""
+"""Calibration errors of the probabilities, before and after calibration."""
 
 import numpy as np
 from scipy.special import softmax
 
+from lesion.data.diagnoses import CODES
+from lesion.metrics.calibration_error import CalibrationError
 from lesion.metrics.scores import Scores
 from lesion.model.calibration import VIEWS
 from lesion.report.answers import Answers
+
+CALIBRATED = {"all metadata": "fused", "no metadata": "image alone"}
+"""The views whose calibration is reported before and after."""
+DANGEROUS = ("mel", "bcc", "akiec")
+"""Malignant and pre-malignant diagnoses, whose own probabilities people act on."""
 
 
 def calibration_report(answers: Answers, scores: dict[str, Scores]) -> tuple[dict, dict]:
@@ -40,5 +47,26 @@ def calibration_report(answers: Answers, scores: dict[str, Scores]) -> tuple[dic
     return metrics, curves
 
 
-CALIBRATED = {"all metadata": "fused", "no metadata": "image alone"}
-"""The views whose calibration is reported before and after."""
+def calibration_per_class(scores: dict[str, Scores], lesions) -> dict[str, dict[str, dict]]:
+    """The calibration error of each of DANGEROUS against the rest, after calibration.
+
+    Args:
+        scores: of the calibrated answers, by view.
+        lesions: N ids.
+
+    Returns:
+        By a key of CALIBRATED and by code: "value" and "interval" of the debiased error, and "images" with the
+        diagnosis. Without such an image, a diagnosis is left out.
+    """
+    out = {}
+    for name, view in CALIBRATED.items():
+        if view in scores:
+            out[name] = {}
+            of_view = scores[view]
+            for k in map(CODES.index, DANGEROUS):
+                images = int((of_view.labels == k).sum())
+                if images:
+                    error = CalibrationError.of_diagnosis(of_view.labels, of_view.probabilities, k, lesions)
+                    entry = {"value": error.value, "interval": error.interval(of_view.weights), "images": images}
+                    out[name][CODES[k]] = entry
+    return out

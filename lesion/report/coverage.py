@@ -11,26 +11,26 @@ from lesion.report.calibration import CALIBRATED
 
 
 def coverage_report(
-    sets: np.ndarray, labels: np.ndarray, weights: np.ndarray, conformal: PredictionSets, subset: int
+    sets: np.ndarray, labels: np.ndarray, weights: np.ndarray, prediction_sets: PredictionSets, subset: int
 ) -> dict:
-    """How often the sets hold the true diagnosis, ready for JSON.
+    """How often prediction sets contain the true diagnosis, ready for JSON.
 
     Args:
         sets: bool (N, 7).
         labels: int (N,).
         weights: of `lesion.metrics.bootstrap.bootstrap_weights`, float (rounds, N).
-        conformal: gives the promise, and with
-        subset: an index into SUBSETS, which diagnoses have a threshold of their own.
+        prediction_sets: of the checkpoint: the promised coverage and the thresholds.
+        subset: an index into SUBSETS, the inputs that the sets were made from.
 
     Returns:
         "promised"; "coverage", "mean set size" and "sets of one diagnosis", each {"value", "interval"}; "per class",
-        by code, with "images" and "pooled" too. A diagnosis without images has NaN.
+        by code, the coverage with "images" and with "pooled", whether the diagnosis has no threshold of its own. A
+        diagnosis without images has NaN.
     """
     sizes = sets.sum(1)
-
     covered = sets[np.arange(len(labels)), labels].astype(float)
     return {
-        "promised": conformal.coverage,
+        "promised": prediction_sets.coverage,
         "coverage": mean_with_interval(covered, weights),
         "mean set size": mean_with_interval(sizes.astype(float), weights),
         "sets of one diagnosis": mean_with_interval((sizes == 1).astype(float), weights),
@@ -38,23 +38,23 @@ def coverage_report(
             code: {
                 **mean_with_interval(covered[labels == k], weights[:, labels == k]),
                 "images": int((labels == k).sum()),
-                "pooled": bool(conformal.pooled[subset, k]),
+                "pooled": bool(prediction_sets.pooled[subset, k]),
             }
             for k, code in enumerate(CODES)
         },
     }
 
 
-def conformal_report(answers: Answers, weights: np.ndarray) -> dict[str, dict]:
-    """How often the sets of diagnoses hold the true one: by a key of CALIBRATED, the values of `coverage_report`.
+def coverage_of_views(answers: Answers, weights: np.ndarray) -> dict[str, dict]:
+    """The values of `coverage_report`, by a key of CALIBRATED.
 
     Args:
         answers: of `answer_test_part`.
         weights: of `bootstrap_weights`, float (rounds, N).
     """
-    conformal, out = answers.predictor.config.prediction_sets, {}
+    prediction_sets, out = answers.predictor.config.prediction_sets, {}
     for name, view in CALIBRATED.items():
         if (subset := VIEWS[view]) in answers.probabilities:
-            sets = conformal.sets(answers.probabilities[subset], effective(SUBSETS[subset], answers.known))
-            out[name] = coverage_report(sets, answers.labels, weights, conformal, subset)
+            sets = prediction_sets.sets(answers.probabilities[subset], effective(SUBSETS[subset], answers.known))
+            out[name] = coverage_report(sets, answers.labels, weights, prediction_sets, subset)
     return out

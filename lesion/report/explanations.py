@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lesion.inference.activation_maps import METHODS, OFFERED
+from lesion.inference.activation_maps import METHODS
 from lesion.inference.predictor import Predictor
 from lesion.metrics.bootstrap import bootstrap_weights, mean_with_interval
 from lesion.report.deletion import BLUR, RANDOM, STEPS, perturb_table
@@ -59,7 +59,7 @@ def explanation_report(
             "pointing minus centred Gaussian": pointing - guess_pointing,
         }
         methods[name] = {
-            "offered": name in OFFERED,
+            "offered": name in predictor.map_methods,
             "cells": list(maps.shape[1:]),
             "runs again": "the head and the last stage" if METHODS[name].earlier else "the head",
             "empty maps": int((maps.max((1, 2)) == 0).sum()),

@@ -1,7 +1,15 @@
-"""The report in Markdown: the README's tables of results, and the model card of a checkpoint."""
+"""Tables and figures with intervals in Markdown."""
+
+from collections.abc import Iterable, Sequence
 
 
 def value_in_words(entry: dict) -> str:
-    """ "0.771 (0.752 to 0.790)"."""
+    """A figure with its interval: "0.771 (0.752 to 0.790)"."""
     low, high = entry["interval"]
     return f"{entry['value']:.3f} ({low:.3f} to {high:.3f})"
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, one line a row."""
+    lines = ["| " + " | ".join(header) + " |", "| --- |" + " --- |" * (len(header) - 1)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]

@@ -35,7 +35,12 @@ def publish(folder: Path, repository: str, private: bool = False) -> str:
         raise UserError(f"Repository {shown(repository)} is not accepted; give a Hub id, user/name.")
     config, report = load_checkpoint(folder).config, None
     if (folder / REPORT).is_file():
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        try:
+            report = dict(json.loads((folder / REPORT).read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{folder / REPORT} cannot be read ({error}); run `python -m lesion.evaluate` again, or remove it."
+            ) from None
         if report.get("checkpoint") != sha256(folder / CONFIG):
             raise UserError(f"{folder / REPORT} is of another checkpoint; run `python -m lesion.evaluate` on this one.")
     files = sorted(path for pattern in UPLOADED for path in folder.glob(pattern))

@@ -41,7 +41,7 @@ EVALUATE = "python -m lesion.evaluate --data PATH_TO_HAM10000 --checkpoint DIR"
 
 
 def read_report(folder: Path) -> dict | None:
-    """report.json of a checkpoint folder, None where there is none; what is no number in it is None too.
+    """report.json of a checkpoint folder, None where there is none; a NaN in it becomes None.
 
     Raises:
         UserError: it is damaged.
@@ -53,7 +53,7 @@ def read_report(folder: Path) -> dict | None:
     except ValueError:  # no JSON, or no text
         report = None
     if not isinstance(report, dict):
-        raise UserError(f"The checkpoint's {REPORT} is damaged. Run “{EVALUATE}” to write it anew.")
+        raise UserError(f"The checkpoint's {REPORT} is damaged. Run “{EVALUATE}” to write it again.")
     return report
 
 

@@ -3,34 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from lesion.data.ham10000 import records_of
 from lesion.inference.predictor import Predictor
 from lesion.metrics.bootstrap import bootstrap_weights, interval
 from lesion.metrics.scores import Scores
-from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, SUBSETS
 from lesion.model.checkpoint import load_checkpoint
+from lesion.report.answers import answer_test_part
 from lesion.report.systems import SYSTEMS
-
-
-def test_answers(folder: Path) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """What a finished training answers on its test part, from the embeddings stored with it.
-
-    Args:
-        folder: of the checkpoint.
-
-    Returns:
-        The table of the test images, their probabilities, float64 (N, 7), and the training part's prevalence, (7,).
-    """
-    checkpoint = load_checkpoint(folder)
-    held_out = checkpoint.held_out()
-    rows = np.flatnonzero(held_out.table.test)
-    table = held_out.table.iloc[rows]
-    metadata, known = checkpoint.config.encoder.encode(records_of(table))
-    present = SUBSETS[EVERYTHING if checkpoint.config.metadata else IMAGE_ALONE]
-    probabilities = Predictor(checkpoint).answers(held_out.embeddings[rows], metadata, known, present)
-    return table, probabilities, checkpoint.config.calibration.prevalence
 
 
 def mean_over_seeds(scores: list[Scores], other: list[Scores] | None = None) -> dict[str, dict]:
@@ -68,11 +47,12 @@ def compare(folders: dict[str, list[Path]]) -> dict[str, dict]:
     out, weights = {}, {}
     for key, runs in folders.items():
         for folder in runs:
-            table, probabilities, prevalence = test_answers(folder)
+            answers = answer_test_part(Predictor(load_checkpoint(folder)))
+            table, prevalence = answers.table, answers.predictor.config.calibration.prevalence
             if splits[key] not in weights:
                 weights[splits[key]] = bootstrap_weights(table.lesion_id)
-            labels, weighting = table.label.to_numpy(), weights[splits[key]]
-            scores[key].append(Scores(labels, probabilities, prevalence, weighting, table.lesion_id))
+            probabilities, weighting = answers.probabilities[answers.full], weights[splits[key]]
+            scores[key].append(Scores(answers.labels, probabilities, prevalence, weighting, table.lesion_id))
         out[key] = {
             "images": len(table),
             "lesions": int(table.lesion_id.nunique()),

@@ -42,7 +42,8 @@ import train
 from conftest import TINY, make_ham10000
 from lesion.data.diagnoses import CODES
 from lesion.model.checkpoint import load_checkpoint
-from lesion.training.loop import AugmentedDataset, all_finite
+from lesion.training.finetune import TrainingFrames
+from lesion.training.loop import all_finite
 from lesion.training.state import read_state
 
 CALLERS = [importlib.import_module(f"lesion.training.{name}") for name in ("recipes", "finetune", "head", "loop")]
@@ -423,7 +424,8 @@ def loss_that_is_not_finite(training: Training) -> str:
         folder = training.copy(f"not finite {recipe} {batch}")
         options = ("--recipe", recipe, "--batch-size", batch, "--learning-rate", 1e30)
         status, text = run(training, folder, *options)
-        sentence = refusal(status, text, " step ", "(learning rate ", "lower --learning-rate")
+        where = "The head's " if recipe == "frozen" else " step "
+        sentence = refusal(status, text, where, "(learning rate ", "lower --learning-rate")
         check_untouched(folder, training.finished)
     state = read_state(folder / "state" / "last.pt")
     assert all(bool(tensor.isfinite().all()) for part in ("model", "ema") for tensor in state[part].values())
@@ -432,14 +434,14 @@ def loss_that_is_not_finite(training: Training) -> str:
 
 def observe(folder: Path, trainings: list[str]) -> None:
     """Runs trainings one after the other (their command lines parted by "+"), noting which examples each reads."""
-    get = AugmentedDataset.__getitem__
+    get = TrainingFrames.__getitem__
 
-    def noted(self, key):
+    def noted(self, index):
         with open(notes, "a") as file:
-            print(*key, file=file)
-        return get(self, key)
+            print(index, file=file)
+        return get(self, index)
 
-    AugmentedDataset.__getitem__ = noted
+    TrainingFrames.__getitem__ = noted
     for number, arguments in enumerate(" ".join(trainings).split(" + ")):
         notes = folder / f"{number}-{os.environ['RANK']}"
         sys.argv = ["train.py", *arguments.split()]
@@ -454,7 +456,7 @@ def two_processes(training: Training) -> str:
     finished = Path(shutil.copytree(training.finished, folder / "finished"))
     next((finished / "state").glob("embeddings-*")).unlink()  # so that the two have to compute them
     (finished / "config.json").unlink()
-    trained = training.arguments(folder / "trained")
+    trained = training.arguments(folder / "trained", "--workers", 0)  # which read in the order of training
     evaluated = training.arguments(finished, "--resume")
     diverging = training.arguments(folder / "diverging", "--learning-rate", 1e30)
     # On CPUs `--cpu` starts two processes only through MPI, and one without it; `--multi_gpu` always starts them.
@@ -467,7 +469,7 @@ def two_processes(training: Training) -> str:
     images = json.loads((folder / "trained" / "config.json").read_text())["training"]["images"]["training"]
     shares = [np.loadtxt(notes / f"0-{rank}", dtype=int) for rank in (0, 1)]
     for epoch in range(training.epochs):
-        read = [share[share[:, 0] == epoch, 1] for share in shares]
+        read = [share.reshape(training.epochs, -1)[epoch] for share in shares]
         assert np.array_equal(np.sort(np.concatenate(read)), np.arange(images)), f"epoch {epoch}"
     assert not list(notes.glob("1-*")), "nothing is left to train in a finished training"
     assert all_finite(load_checkpoint(folder / "trained").model)

@@ -174,7 +174,7 @@ def simulate(generator, overconfidence: float, lesions: int = 1000, images: int 
 
 def test_calibration_error_of_perfect_answers_is_near_zero():
     generator = np.random.default_rng(0)
-    errors = [CalibrationError(*simulate(generator, 0.0, lesions=2000, images=1)) for _ in range(20)]
+    errors = [CalibrationError.of_top_diagnosis(*simulate(generator, 0.0, lesions=2000, images=1)) for _ in range(20)]
     plain, debiased = (np.mean([getattr(e, name) for e in errors]) for name in ("plain", "value"))
     assert 0.015 < plain < 0.04, "what chance shows"
     assert debiased < 0.65 * plain
@@ -186,8 +186,8 @@ def test_clusters_count_in_the_calibration_error():
     aware, unaware = [], []
     for _ in range(20):
         labels, probabilities, lesions = simulate(generator, 0.0)
-        aware.append(CalibrationError(labels, probabilities, lesions).value)
-        unaware.append(CalibrationError(labels, probabilities).value)
+        aware.append(CalibrationError.of_top_diagnosis(labels, probabilities, lesions).value)
+        unaware.append(CalibrationError.of_top_diagnosis(labels, probabilities).value)
     assert np.mean(aware) < 0.8 * np.mean(unaware)
 
 
@@ -196,7 +196,7 @@ def test_a_known_calibration_error_is_found_and_covered():
     values, covered = [], []
     for _ in range(40):
         labels, probabilities, lesions = simulate(generator, 0.1)
-        error = CalibrationError(labels, probabilities, lesions)
+        error = CalibrationError.of_top_diagnosis(labels, probabilities, lesions)
         low, high = error.interval(bootstrap_weights(lesions, rounds=200))
         values.append(error.value)
         covered.append(low <= 0.1 <= high)
@@ -209,7 +209,10 @@ def test_perfect_answers_are_seldom_called_miscalibrated():
     lows, chance, plain = [], [], []
     for _ in range(40):
         labels, probabilities, lesions = simulate(generator, 0.0)
-        error, weights = CalibrationError(labels, probabilities, lesions), bootstrap_weights(lesions, rounds=200)
+        error, weights = (
+            CalibrationError.of_top_diagnosis(labels, probabilities, lesions),
+            bootstrap_weights(lesions, rounds=200),
+        )
         lows.append(error.interval(weights)[0])
         chance.append(error.by_chance(weights).mean())
         plain.append(error.plain)
@@ -221,7 +224,7 @@ def test_calibration_error_by_hand():
     """Fifteen bins of one lesion each: no gap has a standard error, so nothing is taken off."""
     confidence = np.repeat(np.linspace(0.6, 0.9, 15), 2)
     probabilities = np.column_stack([confidence, 1 - confidence, *np.zeros((5, 30))])
-    error = CalibrationError(np.zeros(30, int), probabilities, np.arange(30) // 2)
+    error = CalibrationError.of_top_diagnosis(np.zeros(30, int), probabilities, np.arange(30) // 2)
     assert error.plain == pytest.approx((1 - confidence).mean()) == error.value
     points = error.curve(bootstrap_weights(np.arange(30) // 2, rounds=50))
     assert [p["confidence"] for p in points] == pytest.approx(confidence[::2])
@@ -292,3 +295,18 @@ def test_a_subgroup_with_many_melanomas_has_their_recall():
     found = subgroups(table, labels, PROBABILITIES, PREVALENCE, bootstrap_weights(LESIONS, rounds=20))
     equal = (PROBABILITIES / PREVALENCE).argmax(1)
     assert found["dx_type"]["consensus"]["uniform.melanoma_recall"]["value"] == pytest.approx((equal == 0).mean())
+
+
+def test_calibration_error_of_one_diagnosis_against_the_rest():
+    """Its probability is 0.1 too high on every image; its share of the images is 0.3."""
+    generator = np.random.default_rng(0)
+    labels = np.where(generator.random(4000) < 0.3, 2, 1)
+    probabilities = np.zeros((4000, 7))
+    probabilities[:, 2] = 0.4 + generator.uniform(-0.01, 0.01, 4000)
+    probabilities[:, 1] = 1 - probabilities[:, 2]
+    lesions = np.arange(4000) // 2
+    error = CalibrationError.of_diagnosis(labels, probabilities, 2, lesions)
+    low, high = error.interval(bootstrap_weights(lesions, rounds=200))
+    assert error.value == pytest.approx(0.1, abs=0.02) and 0 < low < error.value < high
+    perfect = np.where(np.arange(7) == 2, 0.3, 0.0) * np.ones((4000, 1))
+    assert CalibrationError.of_diagnosis(labels, perfect, 2, lesions).value < 0.01

@@ -156,4 +156,7 @@ def test_what_is_no_checkpoint_or_another_ones_report_is_not_uploaded(hub, check
     (tmp_path / "copy" / REPORT).write_text('{"checkpoint": "of another"}')
     done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
     assert "is of another checkpoint; run `python -m lesion.evaluate`" in refusal(done)
+    (tmp_path / "copy" / REPORT).write_text("{")
+    done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
+    assert "cannot be read" in refusal(done) and "or remove it" in refusal(done)
     assert "models/teacher/none" not in hub.repositories

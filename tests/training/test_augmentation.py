@@ -45,6 +45,12 @@ def test_an_upright_photograph_is_only_cropped_and_mirrored(plain):
     assert 0.3 < downwards < 0.7
 
 
+def test_rotation_leaves_no_black_corners():
+    white = torch.full((50, 3, 96, 96), 255, dtype=torch.uint8)
+    torch.manual_seed(0)
+    assert augment(white, 64, torch.ones(50, dtype=torch.bool)).min() > 0.7, "a fifth darker at most"
+
+
 def test_a_crop_has_the_area_that_was_asked(plain):
     torch.manual_seed(0)
     maps = random_crops(torch.ones(2000, dtype=torch.bool), 0.4)

@@ -42,6 +42,7 @@ LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 HEADLINE = (
     "dataset.accuracy",
     "dataset.weighted_f1",
+    "dataset.macro_f1",
     "uniform.balanced_accuracy",
     "log_loss",
     "macro_auroc",
@@ -56,7 +57,6 @@ OTHER_RULE = (
     "uniform.weighted_f1",
     "uniform.macro_f1",
     "dataset.balanced_accuracy",
-    "dataset.macro_f1",
 )
 PER_CLASS = ("precision", "recall", "f1")
 RANKING = ("auroc", "average_precision")
@@ -90,7 +90,7 @@ def metrics_table(report: dict, columns: dict[str, dict], metrics: Sequence[str]
             continue
         key = metric.rpartition(".")[2]
         rule = rule_in_words(metric)
-        notes = [f"decided under {rule}" if rule in RULES.values() else "no decision: reads probabilities"]
+        notes = [f"decided under {rule}" if rule in RULES.values() else "no decision: uses the probabilities"]
         if key in LOWER_IS_BETTER:
             notes.append("lower is better")
         cells = [
