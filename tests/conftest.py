@@ -41,12 +41,16 @@ else:
     expect.set_options(timeout=30_000)  # a busy machine takes its time
 
 
+STARTERS = {"tiny_app", "bundled_app", "app", "behind", "holder", "hub", "training", "wheel"}
+"""Fixtures that start a program."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that use the browser or a shared app; those that start a process themselves say so."""
+    """Marks the tests whose fixtures start the browser or another program; those that start one themselves say so."""
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        if {"tiny_app", "bundled_app"} & set(item.fixturenames):
+        if STARTERS & set(item.fixturenames):
             item.add_marker(pytest.mark.process)
 
 

@@ -17,6 +17,7 @@ def test_the_names_that_a_notebook_imports():
         lesion.predict_everything  # noqa: B018
 
 
+@pytest.mark.process
 def test_importing_the_package_loads_no_torch():
     """Else the number of threads is set too late, and commands that need no network wait for it."""
     program = "import sys, lesion; from lesion import Metadata; print('torch' in sys.modules, 'timm' in sys.modules)"

@@ -64,6 +64,7 @@ def test_a_plain_clone_has_everything():
     assert ROOT / "weights" / "model.safetensors" in tracked()
 
 
+@pytest.mark.process
 def test_the_documented_upload_makes_a_space_of_what_is_needed(tmp_path):
     """The README's command on a small copy of the repository, against the stand-in Hub."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()

@@ -424,7 +424,8 @@ def loss_that_is_not_finite(training: Training) -> str:
         folder = training.copy(f"not finite {recipe} {batch}")
         options = ("--recipe", recipe, "--batch-size", batch, "--learning-rate", 1e30)
         status, text = run(training, folder, *options)
-        sentence = refusal(status, text, " step ", "(learning rate ", "lower --learning-rate")
+        where = "The head's " if recipe == "frozen" else " step "
+        sentence = refusal(status, text, where, "(learning rate ", "lower --learning-rate")
         check_untouched(folder, training.finished)
     state = read_state(folder / "state" / "last.pt")
     assert all(bool(tensor.isfinite().all()) for part in ("model", "ema") for tensor in state[part].values())
@@ -455,7 +456,7 @@ def two_processes(training: Training) -> str:
     finished = Path(shutil.copytree(training.finished, folder / "finished"))
     next((finished / "state").glob("embeddings-*")).unlink()  # so that the two have to compute them
     (finished / "config.json").unlink()
-    trained = training.arguments(folder / "trained")
+    trained = training.arguments(folder / "trained", "--workers", 0)  # which read in the order of training
     evaluated = training.arguments(finished, "--resume")
     diverging = training.arguments(folder / "diverging", "--learning-rate", 1e30)
     # On CPUs `--cpu` starts two processes only through MPI, and one without it; `--multi_gpu` always starts them.

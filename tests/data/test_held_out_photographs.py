@@ -2,15 +2,13 @@
 
 import hashlib
 import io
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from conftest import ROOT
+from conftest import run_command
 from lesion.data.held_out_photographs import FILE, HeldOutPhotographs
 from lesion.errors import UserError
 from lesion.model.checkpoint import DETECTOR, HELD_OUT, load_config
@@ -28,8 +26,7 @@ def copied(checkpoint: Path, folder: Path) -> Path:
 
 def test_every_held_out_photograph_is_packed(checkpoint, ham10000, tmp_path):
     folder = copied(checkpoint, tmp_path / "checkpoint")
-    command = [sys.executable, "-m", "lesion.photographs", "--data", str(ham10000), "--checkpoint", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_command("lesion.photographs", "--data", ham10000, "--checkpoint", folder)
     assert done.returncode == 0 and "Wrote" in done.stdout
     photographs = HeldOutPhotographs(folder)
     ids = set(read_held_out(folder / HELD_OUT).table.image_id)

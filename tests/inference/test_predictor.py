@@ -203,6 +203,7 @@ def test_precision_is_known(checkpoint):
         assert Predictor(load_checkpoint(checkpoint), bfloat16).precision == precision
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to a core")
 @pytest.mark.parametrize("given, expected", [(None, "1"), ("2", "2")])
 def test_threads_are_the_cores_that_are_ours(given, expected):

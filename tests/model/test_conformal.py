@@ -8,7 +8,7 @@ import pytest
 from lesion.data.diagnoses import CODES
 from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS
-from lesion.model.conformal import PredictionSets, fit_prediction_sets, set_in_words
+from lesion.model.conformal import PredictionSets, fit_prediction_sets, set_in_words, threshold
 from lesion.report.coverage import coverage_report
 
 SHARES = np.array([0.1, 0.62, 0.06, 0.05, 0.1, 0.03, 0.04])
@@ -47,6 +47,15 @@ def test_coverage_of_new_lesions_overall_and_in_every_class(coverage):
     assert coverage - 0.01 < overall < coverage + 0.02
     # Eighteen lesions of the rarest class promise a little more than they must.
     assert all(coverage - 0.015 < c < coverage + 0.06 for c in classes), classes
+
+
+@pytest.mark.parametrize("photographs", [1, 3])
+def test_a_new_lesion_is_counted_beside_those_seen(photographs):
+    """Of eleven lesions each is once the new one: nine in ten must reach the threshold that the other ten give."""
+    probabilities, ids = np.repeat(np.linspace(0.05, 0.95, 11), photographs), np.repeat(np.arange(11), photographs)
+    new = [ids == lesion for lesion in range(11)]
+    covered = [(probabilities[n] >= threshold(probabilities[~n], ids[~n], 0.9)).all() for n in new]
+    assert np.mean(covered) >= 0.9
 
 
 def test_lesions_are_counted_and_not_photographs():

@@ -1,12 +1,15 @@
 """The report on the test part."""
 
+import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from lesion.data.diagnoses import CODES
+from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.metrics.calibration_error import CalibrationError
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE
+from lesion.report.answers import ROUNDS, SEED
 
 
 def test_calibration_is_reported_before_and_after(answers, report):
@@ -31,6 +34,13 @@ def test_calibration_of_each_dangerous_diagnosis(answers, report):
             assert entry["value"] == CalibrationError(shown[:, k], answers.labels == k, lesions).value
             assert 0 <= entry["interval"][0] <= entry["interval"][1] < 1
             assert entry["images"] == (answers.labels == k).sum()
+
+
+def test_intervals_are_by_lesion(answers, report):
+    weights = bootstrap_weights(answers.table.lesion_id, ROUNDS, SEED)
+    losses = -np.log(answers.probabilities[EVERYTHING][np.arange(len(answers.labels)), answers.labels])
+    draws = weights @ losses / weights.sum(1)
+    assert report["metrics"]["fused"]["log_loss"]["interval"] == pytest.approx(np.percentile(draws, [2.5, 97.5]))
 
 
 def test_every_metric_names_its_rule(report):

@@ -10,9 +10,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from torch import nn
+from torch.utils.data import Dataset
 
 from conftest import TINY, run_command
 from lesion.data.ham10000 import read_table
+from lesion.data.metadata import WIDTH
 from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError
 from lesion.model.checkpoint import load_checkpoint
@@ -22,6 +25,7 @@ from lesion.training.choice import agreement, note_losses, read_losses
 from lesion.training.data import prepare_data
 from lesion.training.distillation import Teacher, divergence
 from lesion.training.finetune import BEST, Objective, describe_choice, finetune, fingerprint_of, parameter_groups
+from lesion.training.loop import LoopConfig, fit
 from train import parse_arguments
 
 TRANSFORM = ImageTransform(32, 75, (0.5,) * 3, (0.5,) * 3)
@@ -80,6 +84,45 @@ def test_a_pretrained_backbones_first_layers_learn_more_slowly():
     assert stem < late <= head == 1.0 and stem <= 0.5 * late
     flat = parameter_groups(model, replace(config, layer_decay=1.0))
     assert all("lr_scale" not in group for group in flat)
+
+
+class Pictures(Dataset):
+    """Eight pictures."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return torch.from_numpy(np.random.default_rng(index).normal(size=(3, 32, 32)).astype(np.float32)), index % 2
+
+
+def distances(config, folder) -> dict[str, float]:
+    """How far one step of the optimiser moves a weight of the stem, of the last stage and of the head, on average."""
+    model = fresh()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+    def loss(model, batch, epoch):
+        present = torch.ones(len(batch[0]), 2, 4, dtype=torch.bool)
+        logits = model(batch[0], torch.zeros(len(batch[0]), WIDTH), present)[:, 0]
+        return nn.functional.cross_entropy(logits, batch[1], reduction="none")
+
+    loop = LoopConfig(epochs=1, batch_size=8, learning_rate=1e-3, weight_decay=0.0, workers=0)
+    fit(
+        Accelerator(cpu=True), model, parameter_groups(model, config), Pictures(), loss, loop, folder / "last.pt", {},
+        lambda *_: None,
+    )  # fmt: skip
+    after = dict(model.named_parameters())
+    weights = {"stem": "backbone.stem.0.weight", "head": "head.classifier.0.weight"}
+    weights["last stage"] = [name for name in before if ".stages.3." in name and name.endswith("weight")][-1]
+    # Adam moves every weight that has a gradient by about the learning rate in its first step.
+    return {name: (after[key] - before[key]).abs().max().item() for name, key in weights.items()}
+
+
+def test_the_optimiser_moves_the_first_layers_of_a_pretrained_backbone_less(tmp_path):
+    pretrained = distances(replace(configured(), init="imagenet", layer_decay=0.5), tmp_path)
+    assert pretrained["stem"] < 0.3 * pretrained["last stage"] < 0.3 * 1.1 * pretrained["head"]
+    scratch = distances(replace(configured(), layer_decay=0.5), tmp_path)
+    assert scratch["stem"] == pytest.approx(scratch["head"], rel=0.05), "nothing is to be kept of a random start"
 
 
 def objective(data, teacher=None, weighting="sqrt") -> Objective:

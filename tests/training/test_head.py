@@ -10,6 +10,7 @@ from lesion.data.ham10000 import read_table
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE
 from lesion.model.fusion import ConcatenationHead
 from lesion.training.data import prepare_data
+from lesion.training.finish import fit_after_training
 from lesion.training.head import epoch_metrics, fit_head
 from train import parse_arguments
 
@@ -58,6 +59,29 @@ def test_the_best_epoch_is_left(data):
     history = fit_head(head, embeddings_of(data), data, configured("--epochs", "60", "--learning-rate", "0.02"))
     best = min(row["validation_loss"] for row in history)
     assert loss_of(head, data) == pytest.approx(best, abs=1e-6) and history[-1]["validation_loss"] >= best
+
+
+def test_nothing_is_learned_from_the_test_part(data):
+    """Neither the head, nor its best epoch, nor what is fitted to its answers afterwards."""
+    rows, table, metadata = data.split.test, data.table.copy(), data.metadata.copy()
+    table.loc[rows, "label"] = (table.label[rows] + 1) % 7
+    metadata[rows] = metadata[rows[::-1]]
+    given, config, made = embeddings_of(data), configured("--epochs", "5", "--learning-rate", "0.02"), []
+    changed = given.copy()
+    changed[rows] = given[rows[::-1]]
+    for embeddings, of_data in ((given, data), (changed, replace(data, table=table, metadata=metadata))):
+        torch.manual_seed(0)
+        head = ConcatenationHead(7)
+        history = fit_head(head, embeddings, of_data, config)
+        parts = embeddings[data.split.training], embeddings[data.split.validation]
+        made.append((head, history, fit_after_training(head, *parts, of_data, metadata=True)))
+    (head, history, fitted), (other_head, other_history, other) = made
+    assert history == other_history
+    assert all(torch.equal(a, b) for a, b in zip(head.parameters(), other_head.parameters(), strict=True))
+    for name in ("temperatures", "prior_correction_exponents"):
+        np.testing.assert_array_equal(getattr(fitted.calibration, name), getattr(other.calibration, name))
+    np.testing.assert_array_equal(fitted.prediction_sets.thresholds, other.prediction_sets.thresholds)
+    assert fitted.validation["fused"]["log_loss"] == other.validation["fused"]["log_loss"]
 
 
 def test_patience_counts_from_the_best(data):

@@ -44,8 +44,11 @@ class Killed(Exception):
     pass
 
 
-def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None, steepen_at=None):
-    """Trains a small network; at the given steps, counted from 1, it is killed, the loss or its gradient not finite."""
+def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None, steepen_at=None, watch=None, scale=1):
+    """Trains a small network; at the given steps, counted from 1, it is killed, the loss or its gradient not finite.
+
+    Before each step `watch` is called with the network and the noise of the batch; the loss is `scale` times as steep.
+    """
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
     steps = []
@@ -54,11 +57,14 @@ def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None, steepen
         steps.append(1)
         if kill_at == len(steps):
             raise Killed
-        noisy = batch[0] / 255 + 0.3 * torch.rand(len(batch[0]), 3, 8, 8)  # as augmentation draws
+        noise = torch.rand(len(batch[0]), 3, 8, 8)  # as augmentation draws
+        if watch:
+            watch(model, noise)
+        noisy = batch[0] / 255 + 0.3 * noise
         losses = nn.functional.cross_entropy(model(noisy), batch[1], reduction="none")
         if steepen_at == len(steps):
             losses = losses + (0 * next(model.parameters()).sum()).sqrt()
-        return losses * (float("nan") if poison_at == len(steps) else 1)
+        return losses * (float("nan") if poison_at == len(steps) else scale)
 
     groups = [{"params": list(model.parameters())}]
     averaged, history = fit(
@@ -117,6 +123,35 @@ def test_learning_rate_warms_up_and_ends_at_zero(tmp_path):
     *_, history = run(tmp_path / "state.pt", dataclasses.replace(CONFIG, epochs=20))
     rates = [h["learning_rate"] for h in history]
     assert max(rates) <= CONFIG.learning_rate and rates[0] < rates[2] and rates[-1] < 0.01 * CONFIG.learning_rate
+
+
+def test_the_average_follows_the_weights_of_every_step(tmp_path):
+    """Half of it is renewed at each of 15 steps."""
+    seen = []
+
+    def watch(model, _):
+        seen.append([parameter.detach().clone() for parameter in model.parameters()])
+
+    model, averaged, _ = run(tmp_path / "state.pt", watch=watch)
+    expected, *others = [*seen, list(model.parameters())]
+    for weights in others:
+        expected = [0.5 * old + 0.5 * new.detach() for old, new in zip(expected, weights, strict=True)]
+    for tensor, wanted in zip(averaged.parameters(), expected, strict=True):
+        torch.testing.assert_close(tensor, wanted, rtol=0, atol=1e-6)
+    assert not torch.allclose(next(averaged.parameters()), seen[0][0], atol=1e-4), "it leaves the start"
+
+
+def test_a_steep_loss_moves_the_optimiser_no_further_than_the_largest_norm(tmp_path):
+    """AdamW's mean of the gradients cannot be longer than the longest of them."""
+    run(tmp_path / "state.pt", scale=1e6)
+    means = [state["exp_avg"] for state in read_state(tmp_path / "state.pt")["optimizer"]["state"].values()]
+    assert torch.cat([mean.flatten() for mean in means]).norm() <= CONFIG.clip_grad
+
+
+def test_every_step_of_every_epoch_is_augmented_in_its_own_way(tmp_path):
+    noises = []
+    run(tmp_path / "state.pt", watch=lambda _, noise: noises.append(float(noise.flatten()[0])))
+    assert len(noises) == 15 and len(set(noises)) == 15
 
 
 def test_a_process_without_examples_is_refused(tmp_path):

@@ -125,6 +125,7 @@ def test_store_runs_the_backbone_once_a_photograph_and_is_bounded(predictor, tmp
     assert not np.array_equal(again.features.embedding, first.features.embedding)
 
 
+@pytest.mark.process
 def test_missing_checkpoint_is_one_sentence(tmp_path):
     done = subprocess.run(
         [sys.executable, "app.py", "--checkpoint", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False

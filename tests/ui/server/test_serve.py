@@ -84,6 +84,7 @@ def test_what_is_not_accepted_is_a_sentence(settings, name, value, words):
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.process
 def test_a_taken_port_is_one_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -230,6 +231,7 @@ def test_nobody_gets_in_without_the_password(behind):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 may not be ours")
+@pytest.mark.process
 def test_in_a_space_without_any_argument(checkpoint, tmp_path, browser):
     """The environment is that of a Space whose SDK is Gradio; only an app that listens everywhere is at 127.0.0.2."""
     environment = os.environ | {"SYSTEM": "spaces", "SPACE_ID": "user/name", "GRADIO_SERVER_NAME": "0.0.0.0"}
