@@ -118,7 +118,8 @@ def convert(weights: Path, backbone_name: str, folders: ClassFolders, output: Pa
         )
     network.reset_classifier(0)
     stage = {
-        "backbone": backbone_name, "source": weights.name, "images_seen": 0, "sources": [],
+        "backbone": backbone_name, "images_seen": 0,
+        "sources": [{"name": f"ImageNet-1k, by {weights.name}", "images": 1281167, "classes": 1000}],
         "recognised": share, "of_classes": classes, "minutes": 0,
     }  # fmt: skip
     described = {"backbone": backbone_name, "images": "1281167", "classes": "1000", "stages": json.dumps([stage])}

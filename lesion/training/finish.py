@@ -21,7 +21,7 @@ from lesion.training.data import TrainingData
 
 
 def calibrate(logits: np.ndarray, data: TrainingData) -> Calibration:
-    """Fits a temperature and a strength for each subset of the inputs on the validation part.
+    """Fits a temperature and a prior-correction exponent for each subset of the inputs on the validation part.
 
     Args:
         logits: float (16, N, 7), of the N validation rows with each of SUBSETS.

@@ -60,7 +60,7 @@ def test_weights_under_other_names_make_a_start(network, folders, tmp_path, caps
     load_start(backbone, start.backbone, tmp_path)
     for name, tensor in backbone.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
-    assert start.stages[0]["recognised"] == 1 and start.stages[0]["source"] == "weights.pth"
+    assert start.stages[0]["recognised"] == 1 and start.stages[0]["sources"][0]["name"] == "ImageNet-1k, by weights.pth"
 
 
 def test_tensors_of_one_shape_in_another_order_are_noticed(network, folders, tmp_path):

@@ -9,7 +9,7 @@ from lesion.ui.html.pieces import marked
 from lesion.ui.html.wording import unbroken
 from lesion.words import percent
 
-UNFAMILIAR = (
+NOT_DERMOSCOPIC = (
     "This picture looks unlike the dermoscopic photographs that the model was trained on. The model always answers "
     "with one of its seven diagnoses; here the answer may mean little."
 )
@@ -50,7 +50,7 @@ def answer(
     probabilities: dict[str, float],
     members: Sequence[str],
     coverage: float,
-    unfamiliar: bool,
+    out_of_distribution: bool,
     truth: str | None = None,
 ) -> str:
     """The seven diagnoses as bars, the most probable first, and the prediction set.
@@ -59,7 +59,7 @@ def answer(
         probabilities: by code.
         members: of the conformal set, codes, the most probable first.
         coverage: that the set promises.
-        unfamiliar: whether the picture is unlike a dermoscopic photograph.
+        out_of_distribution: whether the picture is unlike a dermoscopic photograph.
         truth: the confirmed diagnosis of an example, a code.
     """
     ranked = sorted(DIAGNOSES, key=lambda d: -probabilities[d.code])
@@ -75,7 +75,7 @@ def answer(
         )
     # Folded up, so that a class can guess first.
     known = f'<details class="truth"><summary>Confirmed diagnosis</summary>{marked(truth)}</details>' if truth else ""
-    warning = f'<p class="problem" role="alert">{UNFAMILIAR}</p>' if unfamiliar else ""
+    warning = f'<p class="problem" role="alert">{NOT_DERMOSCOPIC}</p>' if out_of_distribution else ""
     left_out = (
         ""
         if top.code in members
@@ -84,7 +84,7 @@ def answer(
     )
     # A picture of something else was promised nothing.
     members_line = f"<b>{html.escape(set_in_words(members))}?</b> {set_promise(coverage)}{left_out}"
-    members_line = "" if unfamiliar else f'<p class="set">{members_line}</p>'
+    members_line = "" if out_of_distribution else f'<p class="set">{members_line}</p>'
     return (
         f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
         f'<p class="lead">is the most probable of the seven, at {unbroken(percent(probabilities[top.code]))}.</p>'

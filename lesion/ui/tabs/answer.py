@@ -108,7 +108,7 @@ class Answers:
         heat = predictor.heat_map(photograph.features, prediction, code)
         name, what_changed = BY_CODE[prediction.diagnosis].name, self.changed(photograph, prediction)
         if predictor.is_out_of_distribution(photograph.features):
-            summary = f"{answers.UNFAMILIAR} {name}. {what_changed}"
+            summary = f"{answers.NOT_DERMOSCOPIC} {name}. {what_changed}"
         else:
             members = set_in_words(predictor.prediction_set(prediction))
             promise = answers.set_promise(predictor.config.prediction_sets.coverage)

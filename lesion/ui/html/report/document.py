@@ -18,7 +18,7 @@ from lesion.ui.html import pieces
 from lesion.ui.html.report.comparisons import against, systems
 from lesion.ui.html.report.figures import figure
 from lesion.ui.html.report.performance import diagnoses, learning, overview, subgroups
-from lesion.ui.html.report.trust import calibration, conformal, explanations, novelty
+from lesion.ui.html.report.trust import calibration, conformal, explanations, out_of_distribution
 
 MISSING = f"This checkpoint has no report yet. To measure it on photographs not used in training, run “{EVALUATE}”."
 OF_ANOTHER = (
@@ -115,7 +115,7 @@ SECTIONS = (
     Section("calibration", "Calibration", ("calibration",), calibration),
     Section("subgroups", "Subgroups", ("subgroups",), subgroups),
     Section("sets", "Prediction sets", ("conformal",), conformal),
-    Section("out-of-distribution", "Out-of-distribution images", ("novelty",), novelty),
+    Section("out-of-distribution", "Out-of-distribution images", ("novelty",), out_of_distribution),
     Section("explanations", "Heat maps", ("explanations",), explanations),
     Section("systems", "Reference systems", ("systems",), systems),
     Section("against", "Another checkpoint", ("against",), against),

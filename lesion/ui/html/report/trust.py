@@ -82,7 +82,7 @@ def conformal(report: dict, figure: Callable[[str], str]) -> str:
     )
 
 
-def novelty(report: dict, figure: Callable[[str], str]) -> str:
+def out_of_distribution(report: dict, figure: Callable[[str], str]) -> str:
     """Whether the app warns of pictures that are not dermoscopic photographs."""
     found = report["novelty"]
     kinds = {True: "Pictures unlike any lesion", False: "Pictures that resemble skin, tissue or a lesion"}
