@@ -42,13 +42,13 @@ def prepare_folder(folder: Path) -> None:
 
 
 def prepare_file(path: Path) -> None:
-    """Checks that a file can be written, so that one that cannot is noticed before the long part.
+    """`prepare_folder` for the folder of a file to be written.
 
     Raises:
-        UserError: it is a folder, or its folder cannot be made or written into.
+        UserError: the file cannot be written, since it is a folder, or for what holds for its folder.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file.")
+        raise UserError(f"{path} is a folder; give the name of a file to write.")
     prepare_folder(path.parent)
 
 

@@ -1,8 +1,9 @@
 """Predict a folder of photographs: `python -m lesion.predict --images DIR --output predictions.csv`.
 
 The output has the form of ISIC 2018 Task 3: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC. A metadata table has HAM10000's
-columns image_id, age, sex and localization; an image without a row is predicted with everything unknown. A file that
-cannot be read is named, the rest are predicted, and the exit status is 1.
+columns image_id, age, sex and localization. An image_id is a file's name without its ending. An image without a row is
+predicted with everything unknown; a table none of whose rows belongs to an image is an error. A file that cannot be
+read is named, the rest are predicted, and the exit status is 1.
 """
 
 import argparse
@@ -10,8 +11,8 @@ import sys
 from pathlib import Path
 
 from lesion.errors import UserError
-from lesion.files import write_atomically
-from lesion.inference.batch_prediction import predict_folder, read_metadata
+from lesion.files import prepare_file, write_atomically
+from lesion.inference.batch_prediction import count_matches, find_images, predict_images, read_metadata
 from lesion.inference.predictor import load_predictor
 from lesion.model.hub import CHECKPOINT_HELP
 
@@ -27,11 +28,19 @@ def main() -> None:
     )
     args = parser.parse_args()
     try:
+        images, others = find_images(args.images)
         records = read_metadata(args.metadata) if args.metadata else {}
-        table, problems = predict_folder(load_predictor(args.checkpoint), args.images, records, args.prior)
-        args.output.parent.mkdir(parents=True, exist_ok=True)
+        if args.metadata:
+            matched = count_matches(images, records)
+            print(f"{args.metadata} has a row for {matched} of the {len(images)} images.")
+        if others:
+            endings = ", ".join(sorted({path.suffix or path.name for path in others}))
+            count = f"{len(others)} other file{'s' if len(others) > 1 else ''}"
+            print(f"{count} in {args.images} cannot be read as images ({endings}).")
+        prepare_file(args.output)
+        table, problems = predict_images(load_predictor(args.checkpoint), images, records, args.prior)
         write_atomically(args.output, lambda path: table.to_csv(path, index=False))
-    except (UserError, OSError) as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
     print(f"Wrote {len(table)} predictions to {args.output}.")
     if problems:

@@ -5,6 +5,10 @@ a start from whatever classified photographs there are:
 
     python -m lesion.pretrain --data WORLD.zip --lesions SKIN.zip --backbone convnext_small --output start.safetensors
 
+or, from ImageNet weights that another package holds under other names than timm's, proved on ImageNet classes:
+
+    python -m lesion.pretrain --convert WEIGHTS.pth --backbone tf_efficientnet_lite2 --data WORLD.zip --output START
+
 Each source is a folder or zip file of folders named by class, and has a label space of its own. `--depths 2,2,4,2`
 makes a shallow ConvNeXt; `--grow-from FILE` goes on with a deeper one, whose function is the same at first.
 """
@@ -16,6 +20,7 @@ from pathlib import Path
 
 from lesion.errors import UserError
 from lesion.training.class_folders import ClassFolders
+from lesion.training.conversion import convert
 from lesion.training.loop import LoopConfig
 from lesion.training.pretraining import PretrainingConfig, Source, pretrain
 
@@ -41,6 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--init", type=Path, help="start from the file of an earlier run (default: random weights)")
     start.add_argument("--grow-from", type=Path, help="the same, from a ConvNeXt with fewer blocks")
+    start.add_argument("--convert", type=Path, help="do not train: take over a PyTorch file's ImageNet weights")
     add("--image-size", type=int, default=64, help="pixels (default %(default)s)")
     add("--epochs", type=int, default=40, help="default %(default)s")
     add("--batch-size", type=int, default=128, help="default %(default)s")
@@ -52,6 +58,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if not args.data + args.lesions:
         parser.error("give photographs to learn from, with --data or --lesions")
+    if args.convert and len(args.data) != 1:
+        parser.error("--convert needs one --data with ImageNet classes, to see whether the weights are in order")
     return args
 
 
@@ -66,6 +74,9 @@ def main() -> None:
         args.grow_from is not None,
     )  # fmt: skip
     try:
+        if args.convert:
+            convert(args.convert, args.backbone, ClassFolders(args.data[0]), args.output)
+            return
         sources = [Source(ClassFolders(path), False, 1) for path in args.data]
         sources += [Source(ClassFolders(path), True, args.lesion_repeats) for path in args.lesions]
         pretrain(sources, config, loop, args.output, args.resume)

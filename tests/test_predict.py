@@ -8,7 +8,8 @@ import pytest
 
 from conftest import EXAMPLES, run_command
 from lesion.data.metadata import Metadata
-from lesion.data.reading import read_image
+from lesion.data.reading import SUFFIXES, read_image
+from lesion.inference.batch_prediction import find_images
 from lesion.inference.predictor import load_predictor
 
 
@@ -70,6 +71,35 @@ def test_wrong_metadata_is_one_sentence(images, checkpoint, tmp_path, table, wor
     )
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "p.csv").exists()
+
+
+def test_records_are_matched_and_counted(images, checkpoint, tmp_path):
+    (images / "notes.txt").write_text("not an image")
+    (tmp_path / "m.csv").write_text("image_id,age,sex,localization\nISIC_0024329,75,female,back\nother,5,male,back\n")
+    arguments = ("--images", images, "--metadata", tmp_path / "m.csv", "--checkpoint", checkpoint)
+    done = predict(*arguments, "--output", tmp_path / "p.csv")
+    assert done.returncode == 0 and "has a row for 1 of the 2 images" in done.stdout
+    assert "1 other file in" in done.stdout and "(.txt)" in done.stdout
+    (tmp_path / "m.csv").write_text("image_id,age,sex,localization\nISIC_0024329.jpg,75,female,back\n")
+    done = predict(*arguments, "--output", tmp_path / "none.csv")
+    assert done.returncode == 1 and not (tmp_path / "none.csv").exists()
+    assert "'ISIC_0024329.jpg'" in done.stderr and "without its ending, such as 'ISIC_0024307'" in done.stderr
+
+
+def test_every_format_that_is_read_is_predicted(tmp_path):
+    for index, suffix in enumerate(SUFFIXES):
+        (tmp_path / f"{index}{suffix.upper() if index % 2 else suffix}").write_bytes(b"")
+    (tmp_path / "table.csv").write_text("")
+    found, others = find_images(tmp_path)
+    assert len(found) == len(SUFFIXES) and ".avif" in SUFFIXES and [p.name for p in others] == ["table.csv"]
+
+
+def test_an_output_that_cannot_be_written_is_noticed_before_the_work(images, tmp_path):
+    """Before the checkpoint, which is missing here, is looked for."""
+    (tmp_path / "file").write_text("")
+    for output, words in ((tmp_path, "is a folder"), (tmp_path / "file" / "p.csv", "cannot be written")):
+        done = predict("--images", images, "--output", output, "--checkpoint", tmp_path / "nowhere")
+        assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
 
 
 def test_empty_folder(checkpoint, tmp_path):

@@ -4,7 +4,7 @@ The layout is Kaggle's (HAM10000_metadata.csv and images in sub-folders of any n
 Source of the data: Tschandl, Rosendahl and Kittler, Sci. Data 5, 180161 (2018), CC BY-NC 4.0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,11 @@ from tqdm.auto import tqdm
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import OLDEST, Metadata
-from lesion.data.reading import read_image
+from lesion.data.reading import SUFFIXES, read_image
 from lesion.errors import UserError
 
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 CSV_NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEFAULT_SPLIT_SEED = 2
 """The smallest seed whose held-out part has, of every diagnosis, one of the 124 photographs we have at full size: the
 app's examples are such photographs."""
@@ -81,9 +80,9 @@ def read_table(folder: Path, allow_missing: bool = False, verify: bool = True) -
             records.append(Metadata(row.age, row.sex, row.localization))
         except UserError as error:
             raise UserError(f"{csv}, {row.image_id}: {error}") from None
-    on_disk = {}
+    on_disk: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in SUFFIXES:
             on_disk.setdefault(path.stem, path)
     out = pd.DataFrame(
         {
@@ -113,7 +112,7 @@ def read_table(folder: Path, allow_missing: bool = False, verify: bool = True) -
     return out
 
 
-def first_five(values) -> str:
+def first_five(values: Iterable) -> str:
     """Up to five of the values, separated by commas."""
     values = [str(v) for v in values]
     return ", ".join(values[:5]) + (", …" if len(values) > 5 else "")
@@ -133,6 +132,7 @@ def verify_images(paths: pd.Series) -> None:
                 image.load()
         except Exception:  # damaged files raise many kinds of exceptions in Pillow
             return str(path)
+        return None
 
     with ThreadPoolExecutor() as pool:
         bad = [p for p in tqdm(pool.map(problem, paths), total=len(paths), desc="Checking images", unit="image") if p]

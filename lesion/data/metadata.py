@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Metadata:
         return ", ".join(x for x in (age, self.sex, self.site) if x) or "nothing known"
 
 
-def parse_age(value: object) -> float | None:
+def parse_age(value: Any) -> float | None:
     """Age in years from a number or a string; None where unknown.
 
     Raises:

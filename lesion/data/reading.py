@@ -17,6 +17,7 @@ import threading
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -29,6 +30,8 @@ KEPT_PIXELS = 4_000_000
 """A larger image is halved, or divided by three, …, until it has no more."""
 MOST_SCANS = 50
 """Of a progressive JPEG, which usually has ten. Each goes over the whole image, however few bytes it has."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+"""Endings of the files of FORMATS, in lower case."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Of Pillow's, the ones tried. Not JPEG 2000, a file of which took 0.9 GB for its 1 kB; not PPM, which took 20 s."""
 ACCEPTED = "Choose a photograph saved as JPEG or PNG (WebP, GIF, BMP, TIFF and AVIF are read too)."
@@ -46,6 +49,10 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns an image of each EXIF orientation upright."""
+MOST_SEGMENTS = 10_000
+"""Of a JPEG; a photograph has some dozens."""
+JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+"""What starts a segment; the markers from 208 to 215 stand within a scan."""
 JPEG_EXIF = re.compile(rb"\xff\xe1(..)Exif\x00\x00", re.DOTALL)
 DIRECTORIES = re.compile(rb"(\xff[\xe1\xe2]..|infe.{8})(?:Exif|MPF\x00)", re.DOTALL)
 """Where a JPEG or AVIF file says that EXIF fields, or several pictures, follow."""
@@ -95,12 +102,15 @@ def read_image(source: str | Path | bytes, name: str | None = None) -> Image.Ima
         UserError: not an image of an accepted format, damaged, smaller than 16 pixels or too large.
     """
     name = name or (Path(source).name if isinstance(source, str | Path) else "The file")
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"There is no file {source}.") from None
-    except OSError as error:
-        raise UserError(f"{source} cannot be read ({error.strerror}).") from None
+    if isinstance(source, bytes):
+        content = source
+    else:
+        try:
+            content = Path(source).read_bytes()
+        except FileNotFoundError:
+            raise UserError(f"There is no file {source}.") from None
+        except OSError as error:
+            raise UserError(f"{source} cannot be read ({error.strerror}).") from None
     if content[4:8] == b"ftyp" and any(brand in content[8:64] for brand in HEIC_BRANDS):
         raise UserError(
             f"{name} is a HEIC photograph, which cannot be read here. Save it as JPEG: on an iPhone, set Settings > "
@@ -127,8 +137,9 @@ def decode(content: bytes, name: str) -> Image.Image:
     """
     exif, most_metadata = b"", MOST_METADATA.get(content[:2], 2 * len(content) + 4096)
     if content.startswith(b"\xff\xd8"):
-        # A marker cannot stand in the data of a scan: there, 255 is followed by 0.
-        if content.count(b"\xff\xda") > MOST_SCANS:
+        scans, end = walk_jpeg(content)
+        content = content[:end]
+        if scans > MOST_SCANS:
             raise UserError(f"{name} is a JPEG of more than {MOST_SCANS} scans. {ACCEPTED}")
         if found := JPEG_EXIF.search(content):
             exif = content[found.start(1) + 2 :][: int.from_bytes(found[1], "big")]
@@ -136,6 +147,7 @@ def decode(content: bytes, name: str) -> Image.Image:
         # Pillow reads these while it opens the file, and copies out every field.
         content = DIRECTORIES.sub(rb"\1none", content)
     reader = BoundedReader(content, most_metadata)
+    image: Any  # each format's class has more than Pillow's common one
     with Image.open(reader, formats=FORMATS) as image:
         reader.bytes_left = math.inf  # from here on the size of the image is a limit
         check_size(image, name)
@@ -157,6 +169,35 @@ def decode(content: bytes, name: str) -> Image.Image:
         if orientation in UPRIGHT:
             reduced = reduced.transpose(UPRIGHT[orientation])
         return in_srgb(reduced, image.info.get("icc_profile"))
+
+
+def walk_jpeg(content: bytes) -> tuple[int, int]:
+    """The number of scans of a JPEG, and where it ends.
+
+    What follows the end is no part of the picture: phones append a film there. A segment is skipped by the length that
+    it gives, as libjpeg does; after a scan's header the next marker ends its data, in which 255 is followed by 0.
+
+    Args:
+        content: of the file, which begins with 255, 216.
+
+    Returns:
+        The scans, and the number of bytes up to the end; of all bytes where the file is cut off.
+
+    Raises:
+        OSError: more segments than a photograph has.
+    """
+    scans, position = 0, 2
+    for _ in range(MOST_SEGMENTS):
+        marker = JPEG_MARKER.search(content, position)
+        if marker is None:
+            return scans, len(content)
+        position, kind = marker.end(), content[marker.end() - 1]
+        if kind == 0xD9:  # end of image
+            return scans, position
+        scans += kind == 0xDA  # start of scan
+        if kind not in (0x01, 0xD8):  # these have no length
+            position += int.from_bytes(content[position : position + 2], "big")
+    raise OSError("too many parts")
 
 
 def check_size(image: Image.Image, name: str) -> None:
@@ -221,7 +262,8 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         try:
             own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if "sRGB" not in ImageCms.getProfileDescription(own):
-                image = ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                srgb = ImageCms.createProfile("sRGB")
+                image = cast(Image.Image, ImageCms.profileToProfile(image, own, srgb, outputMode="RGB"))
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
     return to_rgb(image)

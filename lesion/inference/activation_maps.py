@@ -1,4 +1,4 @@
-"""Why the model answers as it does: class activation maps from stored feature maps, and changes of the answer in words.
+"""Why the model answers as it does: class activation maps from stored feature maps.
 
 Grad-CAM (Selvaraju et al., 2017), Grad-CAM++ (Chattopadhay et al., 2018) and LayerCAM (Jiang et al., 2021) by the
 formulas of the grad-cam package, from the activations and gradients of a stage of the backbone. On the last stage only
@@ -8,9 +8,12 @@ on; only a ConvNeXt can be cut there. How good each method is, is measured in `l
 The maps of one photograph share one scale: a diagnosis with little evidence has a faint map.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +26,8 @@ from torch import nn
 
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import INPUTS
+from lesion.files import sha256
+from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.model.fusion import FusionHead, FusionModel
 
 COLOURMAP = "inferno"
@@ -43,17 +48,46 @@ class Method:
 
 
 METHODS = {
-    "LayerCAM, earlier stage": Method(LayerCAM, True),
-    "LayerCAM": Method(LayerCAM, False),
-    "Grad-CAM++": Method(GradCAMPlusPlus, False),
     "Grad-CAM": Method(GradCAM, False),
+    "Grad-CAM++": Method(GradCAMPlusPlus, False),
+    "LayerCAM": Method(LayerCAM, False),
+    "LayerCAM, earlier stage": Method(LayerCAM, True),
     "Grad-CAM++, earlier stage": Method(GradCAMPlusPlus, True),
     "Grad-CAM, earlier stage": Method(GradCAM, True),
 }
-"""First those that the app offers, the best first: by the share of the map inside the lesion on the validation images
-(`lesion.report.localisation`)."""
-OFFERED = tuple(METHODS)[:4]
-"""The last stage's methods cost nothing; of the earlier stage's, which cost the same, only the best."""
+"""In the order of a checkpoint without a report: LayerCAM was made for earlier stages."""
+
+
+def offered_methods(folder: Path, earlier: bool) -> tuple[str, ...]:
+    """The heat maps to offer: every method of the last stage, which cost nothing, and the best of the earlier stage's,
+    which cost as much as each other.
+
+    Their order is that of the checkpoint's own report, by the share of the map inside the lesion
+    (`lesion.report.localisation`), the largest first; or that of METHODS where there is no report of it.
+
+    Args:
+        folder: of the checkpoint.
+        earlier: whether the backbone can be cut before its last stage.
+
+    Returns:
+        Keys of METHODS.
+    """
+    shares = measured_shares(folder)
+    ordered = sorted(METHODS, key=lambda name: -shares.get(name, 0.0))  # a stable order
+    best_earlier = next(name for name in ordered if METHODS[name].earlier)
+    return tuple(name for name in ordered if not METHODS[name].earlier or (earlier and name == best_earlier))
+
+
+def measured_shares(folder: Path) -> dict[str, float]:
+    """The share of each method's map inside the lesion, as a checkpoint's report.json gives it; empty where the file
+    is missing, damaged or of another checkpoint."""
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        if report["checkpoint"] != sha256(folder / CONFIG):
+            return {}
+        return {name: float(figures["energy"]["value"]) for name, figures in report["explanations"]["methods"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return {}
 
 
 def split_backbone(backbone: nn.Module) -> tuple[nn.Module, nn.Module] | None:
@@ -97,9 +131,11 @@ def unscaled_maps(
     with recording():
         stage_map = torch.stack(list(stage_maps))
         if METHODS[method].earlier:
+            stages = split_backbone(model.backbone)
+            assert stages is not None, "such a method is offered only where there is an earlier stage"
             feature_map = stage_map.requires_grad_()
             with model.autocast():
-                feature_map = split_backbone(model.backbone)[1](feature_map).float()
+                feature_map = stages[1](feature_map).float()
             return recorded_maps(model, stage_map, feature_map, metadata, method, codes)
         if not (model.pooled and isinstance(model.backbone, ConvNeXt)):
             return recorded_maps(model, stage_map.requires_grad_(), stage_map, metadata, method, codes)
@@ -161,7 +197,7 @@ def gradients_of(
     return torch.autograd.grad(explained.sum(), inputs)
 
 
-def covered_share(backbone: nn.Module, method: str, input_size: int, cells: int) -> float:
+def covered_share(backbone: Any, method: str, input_size: int, cells: int) -> float:
     """How much of the photograph's width and height a stage's cells span, from the top left corner.
 
     A convolution with stride 2 and no padding drops an odd row or column: at 120 pixels ConvNeXt's last stage has
@@ -193,6 +229,11 @@ def enlarge(activation_map: np.ndarray, size: tuple[int, int], covered: float = 
     padded = Image.fromarray(np.pad(activation_map, margin, mode="edge"))
     box = (margin, margin, margin + width / covered, margin + height / covered)
     return np.clip(np.asarray(padded.resize(size, Image.Resampling.BICUBIC, box)), 0, 1)
+
+
+def on_one_scale(maps: np.ndarray) -> np.ndarray:
+    """Maps, float (K, h, w), as float32 whose largest value is 1, or all of which are 0."""
+    return (maps / (maps.max() or 1)).astype(np.float32)
 
 
 def heat_layer(heat: np.ndarray) -> Image.Image:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 
 class BatchingQueue:
@@ -22,7 +23,7 @@ class BatchingQueue:
         self._waiting: dict[str, deque[tuple[object, Future]]] = {name: deque() for name in functions}
         self._thread = ThreadPoolExecutor(1, "batching")
 
-    def ask(self, name: str, value: object) -> object:
+    def ask(self, name: str, value: object) -> Any:
         """The output for one input, once its turn has come.
 
         Args:
@@ -30,6 +31,7 @@ class BatchingQueue:
             value: its input.
 
         Raises:
+            RuntimeError: the function gave another number of outputs than inputs.
             BaseException: what the function raised; all who shared the run get it.
         """
         ours: Future = Future()
@@ -43,9 +45,13 @@ class BatchingQueue:
             if waiting:
                 values, futures = zip(*(waiting.popleft() for _ in range(min(len(waiting), self.most))), strict=True)
                 try:
-                    for future, output in zip(futures, self.functions[name](values), strict=True):
-                        future.set_result(output)
+                    outputs = self.functions[name](values)
+                    if len(outputs) != len(values):
+                        raise RuntimeError(f"{name} gave {len(outputs)} outputs for {len(values)} inputs")
                 except BaseException as error:
                     for future in futures:
                         future.set_exception(error)
+                else:
+                    for future, output in zip(futures, outputs, strict=True):
+                        future.set_result(output)
                 return

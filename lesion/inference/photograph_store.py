@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import os
 import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.data.transforms import shrink
 from lesion.errors import UserError
-from lesion.inference.predictor import Features, Predictor
+from lesion.inference.features import Features
+from lesion.inference.predictor import Predictor
 
 DISPLAY_SIZE = 1200
 """Longer side of a photograph on the screen, pixels at most."""
@@ -42,13 +45,13 @@ class PhotographStore:
     Args:
         predictor: runs the backbone once for each new photograph.
         capacity: photographs kept.
-        kept: seconds that a photograph is kept; then it is read anew.
+        kept: seconds after its last use that a photograph is kept; then it is read anew.
     """
 
     def __init__(self, predictor: Predictor, capacity: int = 128, kept: float = 40 * 60):
         self.predictor, self.capacity, self.kept = predictor, capacity, kept
         self._photographs: OrderedDict[bytes, Photograph] = OrderedDict()
-        self._read_at: dict[bytes, float] = {}
+        self._used_at: dict[bytes, float] = {}
         self._pending: dict[bytes, Future[Photograph]] = {}
         self._lock = threading.Lock()
 
@@ -56,7 +59,7 @@ class PhotographStore:
         """The photograph in a file, from the store or through the backbone.
 
         Args:
-            path: of the file.
+            path: of the file; `mark_as_used` is called on it.
             metadata: see `Predictor.features`.
 
         Raises:
@@ -66,12 +69,14 @@ class PhotographStore:
             content = Path(path).read_bytes()
         except OSError:
             raise UserError("The photograph is no longer on the server; please upload it again.") from None
+        mark_as_used(Path(path))
         key = hashlib.sha256(content).digest()
         with self._lock:
-            for old in [k for k, read_at in self._read_at.items() if time.monotonic() - read_at > self.kept]:
-                del self._photographs[old], self._read_at[old]
+            for old in [k for k, used_at in self._used_at.items() if time.monotonic() - used_at > self.kept]:
+                del self._photographs[old], self._used_at[old]
             if key in self._photographs:
                 self._photographs.move_to_end(key)
+                self._used_at[key] = time.monotonic()
                 return self._photographs[key]
             pending = self._pending.get(key)
             if pending is None:
@@ -85,9 +90,9 @@ class PhotographStore:
             raise
         else:
             with self._lock:
-                self._photographs[key], self._read_at[key] = photograph, time.monotonic()
+                self._photographs[key], self._used_at[key] = photograph, time.monotonic()
                 while len(self._photographs) > self.capacity:
-                    del self._read_at[self._photographs.popitem(last=False)[0]]
+                    del self._used_at[self._photographs.popitem(last=False)[0]]
             ours.set_result(photograph)
             return photograph
         finally:
@@ -99,3 +104,11 @@ class PhotographStore:
         shown = io.BytesIO()
         shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
         return Photograph(key, self.predictor.features(image, metadata), shown.getvalue())
+
+
+def mark_as_used(path: Path) -> None:
+    """Renews a file's time of last change of any kind, by which the app removes uploads that are no longer in use; its
+    content and the time of its last writing stay."""
+    with suppress(OSError):  # a file of another user's is not an upload
+        found = path.stat()
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,49 +21,25 @@ from lesion.errors import UserError, shown
 from lesion.hardware import bfloat16_is_faster
 from lesion.inference.activation_maps import (
     METHODS,
-    OFFERED,
     covered_share,
     enlarge,
+    offered_methods,
+    on_one_scale,
     recorded_maps,
     recording,
     split_backbone,
     unscaled_maps,
 )
 from lesion.inference.batching import BatchingQueue
-from lesion.model.calibration import EVERYTHING, SUBSETS, UNIFORM, effective
+from lesion.inference.features import Features, FirstMap
+from lesion.model.calibration import EVERYTHING, SUBSETS, UNIFORM, effective, reweight
 from lesion.model.checkpoint import Checkpoint, load_checkpoint
 from lesion.model.fusion import head_logits, one_an_image
 
+PRIORS = ("dataset", "uniform")
+"""Diagnoses as common as in the data set, or all equally common."""
 MOST_IN_A_PASS = 8
 """Photographs, or heat maps, that share a pass, at most: more bring little, and the first would wait for them."""
-
-
-class FirstMap(NamedTuple):
-    """A class activation map that was made in the same pass as the features: by the best method, of the diagnosis that
-    was most probable with a record; float32 (1, h, w) in [0, 1]."""
-
-    metadata: Metadata
-    code: str
-    activation_map: np.ndarray
-
-
-@dataclass(frozen=True)
-class Features:
-    """All that the head needs of a photograph.
-
-    Attributes:
-        feature_map: float32 (C, h, w), the backbone's last.
-        embedding: float32, of `FusionModel.pool`, of one image: (D,), or (P, C) for MetaBlock.
-        size: width and height of the photograph, pixels.
-        earlier_map: float32 (C, h, w), of the stage before the last; None where the backbone cannot be cut there.
-        first_map: where one was asked for.
-    """
-
-    feature_map: torch.Tensor
-    embedding: np.ndarray
-    size: tuple[int, int]
-    earlier_map: torch.Tensor | None
-    first_map: FirstMap | None
 
 
 class PassRequest(NamedTuple):
@@ -91,15 +67,17 @@ class Prediction:
     Attributes:
         probabilities: by diagnosis code, summing to 1.
         metadata: the record it was given.
+        prior: how common the diagnoses were taken to be, one of PRIORS.
     """
 
     probabilities: dict[str, float]
     metadata: Metadata
+    prior: str = "dataset"
 
     @property
     def diagnosis(self) -> str:
         """The code of the most probable diagnosis."""
-        return max(self.probabilities, key=self.probabilities.get)
+        return max(self.probabilities, key=self.probabilities.__getitem__)
 
 
 class Predictor:
@@ -117,22 +95,23 @@ class Predictor:
         if bfloat16_is_faster() if bfloat16 is None else bfloat16:
             self.model.use_bfloat16()
         self.stages = split_backbone(self.model.backbone)
-        self.map_methods = tuple(m for m in OFFERED if self.stages or not METHODS[m].earlier)
+        self.map_methods = offered_methods(checkpoint.folder, self.stages is not None)
         # Heat maps first: they are short, and the last thing that somebody waits for.
         self._queue = BatchingQueue({"maps": self.run_maps, "backbone": self.run_backbone}, MOST_IN_A_PASS)
 
     @property
     def precision(self) -> str:
         """In which the backbone computes: "float32" or "bfloat16"."""
-        return "bfloat16" if self.model.bfloat16 else "float32"
+        return "bfloat16" if self.model.in_bfloat16 else "float32"
 
     def features(self, image: Image.Image, metadata: Metadata | None = None) -> Features:
         """Runs the backbone; the one costly step.
 
         Args:
             image: any PIL image, best from `lesion.data.reading.read_image`.
-            metadata: the record for which the best method's heat map of the most probable diagnosis will be asked
-                next: made in the same pass, it takes half of the time that it takes later.
+            metadata: the record for which the first method's heat map of the most probable diagnosis will be asked
+                next. Where that method reads the earlier stage, a map made in the same pass takes half of the time
+                that it takes later.
         """
         request = PassRequest(self.config.transform(image.convert("RGB")), image.size, metadata)
         return self._queue.ask("backbone", request)
@@ -140,8 +119,9 @@ class Predictor:
     def run_backbone(self, requests: Sequence[PassRequest]) -> list[Features]:
         """One pass for several photographs, of which each takes less time than alone."""
         batch = torch.stack([request.inputs for request in requests]).to(memory_format=torch.channels_last)
-        explained = self.stages is not None and any(request.metadata is not None for request in requests)
-        earlier_maps = first_maps = [None] * len(requests)
+        explained = METHODS[self.map_methods[0]].earlier and any(r.metadata is not None for r in requests)
+        first_maps: list[FirstMap | None] = [None] * len(requests)
+        earlier_maps: Any = [None] * len(requests)
         with recording(), self.model.autocast():
             if self.stages is None:
                 feature_maps = self.model.forward_features(batch)
@@ -214,7 +194,19 @@ class Predictor:
             float64 (N, 7).
         """
         logits = head_logits(self.model.head, embeddings, metadata, present)
-        return self.config.calibration.probabilities(logits, effective(present, known), prevalence)
+        return self.config.calibration.probabilities(logits, self.inputs_read(present, known), prevalence)
+
+    def inputs_read(self, present: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """The inputs that an answer depends on: present, known and read by the model, which may read the image alone.
+
+        Args:
+            present: bool (4,) or (N, 4), which of image, age, sex and site the model may look at.
+            known: bool (N, 3), of `MetadataEncoder.encode`.
+
+        Returns:
+            bool (N, 4).
+        """
+        return effective(present, known & self.config.metadata)
 
     @cached_property
     def encoded_grid(self) -> tuple[np.ndarray, np.ndarray]:
@@ -229,29 +221,37 @@ class Predictor:
         Args:
             image: a PIL image, or its features.
             metadata: what is known; by default nothing.
-            prior: "dataset" (diagnoses as common as in the data set) or "uniform" (all equally common).
+            prior: one of PRIORS.
 
         Raises:
             UserError: an unknown prior.
         """
-        if prior not in ("dataset", "uniform"):
-            raise UserError(f"Prior {prior!r} is not known; choose dataset or uniform.")
+        if prior not in PRIORS:
+            raise UserError(f"Prior {shown(prior)} is not known; choose {' or '.join(PRIORS)}.")
         features = image if isinstance(image, Features) else self.features(image)
         metadata = metadata or Metadata()
         prevalence = UNIFORM if prior == "uniform" else None
         row = self.probabilities(features, [metadata], prevalence=prevalence)[0]
-        return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata)
+        return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata, prior)
 
     def prediction_set(self, prediction: Prediction) -> tuple[str, ...]:
-        """The conformal set of an answer, most probable diagnosis first: the codes among which the true one is, for a
-        share `config.prediction_sets.coverage` of the photographs like those of the data set.
+        """The conformal set of an answer: codes that contain the true diagnosis for a share
+        `config.prediction_sets.coverage` of photographs like those of the data set.
+
+        The thresholds hold at the data set's prevalence. A prediction at another prior is converted to it, so the same
+        photograph and record have the same set whatever the prior.
 
         Args:
-            prediction: of `predict`, at the data set's prevalence.
+            prediction: of `predict`.
+
+        Returns:
+            The codes, the most probable first, as common as in the data set.
         """
         row = np.array([[prediction.probabilities[code] for code in CODES]])
+        if prediction.prior == "uniform":
+            row = reweight(row, UNIFORM, self.config.calibration.prevalence)
         _, known = self.config.encoder.encode([prediction.metadata])
-        members = self.config.prediction_sets.sets(row, effective(SUBSETS[EVERYTHING], known))[0]
+        members = self.config.prediction_sets.sets(row, self.inputs_read(SUBSETS[EVERYTHING], known))[0]
         return tuple(CODES[k] for k in np.argsort(-row[0]) if members[k])
 
     def is_out_of_distribution(self, features: Features) -> bool:
@@ -302,7 +302,7 @@ class Predictor:
             ours = [request for request in requests if request.method == method]
             rows = [(request, code) for request in ours for code in request.codes]
             earlier = METHODS[method].earlier
-            stage_maps = [r.features.earlier_map if earlier else r.features.feature_map for r, _ in rows]
+            stage_maps: list[Any] = [r.features.earlier_map if earlier else r.features.feature_map for r, _ in rows]
             metadata, _ = self.config.encoder.encode([r.metadata for r, _ in rows])
             unscaled = iter(unscaled_maps(self.model, stage_maps, metadata, method, [code for _, code in rows]))
             for request in ours:
@@ -335,7 +335,7 @@ class Predictor:
             prediction: the answer to explain.
             code: the diagnosis.
             size: of the map, width and height in pixels; by default the photograph's.
-            method: one of `map_methods`; by default the best.
+            method: one of `map_methods`; by default the first.
 
         Returns:
             float32 (height, width) in [0, 1].
@@ -369,11 +369,6 @@ class Predictor:
         target = target or self.predict(features, metadata).diagnosis
         check_code(target)
         return self.enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size, "Grad-CAM")
-
-
-def on_one_scale(maps: np.ndarray) -> np.ndarray:
-    """Maps, float (K, h, w), as float32 whose largest value is 1, or all of which are 0."""
-    return (maps / (maps.max() or 1)).astype(np.float32)
 
 
 def load_predictor(source: str | Path = "weights") -> Predictor:

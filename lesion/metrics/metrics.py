@@ -157,7 +157,7 @@ def ranking_draws(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray)
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # equal scores share a threshold
     names = ("auroc", "average_precision", *(f"sensitivity_at_{s}" for s in SPECIFICITIES))
-    blocks = {name: [] for name in names}
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for start in range(0, len(weights), BLOCK):
         drawn = weights[start : start + BLOCK, order].astype(np.float64)
         alarms = np.cumsum(drawn, axis=1)[:, ends]
@@ -201,7 +201,7 @@ def summarise(labels: np.ndarray, probabilities: np.ndarray, prevalence: np.ndar
         probabilities: float (N, 7), at the data set's prevalence.
         prevalence: float (7,), of the training part.
     """
-    out = probability_metrics(labels, probabilities)
+    out: dict[str, object] = dict(probability_metrics(labels, probabilities))
     for rule in RULES:
         decisions = decide(probabilities, prevalence, rule)
         out[rule] = {

@@ -70,12 +70,11 @@ def compare_decisions(
 
     values = [figures(decisions, np.ones((1, len(labels)))) for decisions in (first, second)]
     draws = [figures(decisions, weights) for decisions in (first, second)]
-    return {
-        name: Difference(
-            float(values[0][name][0]), float(values[1][name][0]), tuple(interval(draws[1][name] - draws[0][name]))
-        )
-        for name in values[0]
-    }
+    differences = {}
+    for name in values[0]:
+        low, high = interval(draws[1][name] - draws[0][name])
+        differences[name] = Difference(float(values[0][name][0]), float(values[1][name][0]), (low, high))
+    return differences
 
 
 class Scores:
@@ -154,7 +153,7 @@ class Scores:
         values = per_class_metrics(self.labels, decisions)
         draws = per_class_draws(weighted_confusions(self.labels, decisions, self.weights))
         ranking = per_class_ranking(self.labels, self.probabilities)
-        out = {}
+        out: dict[str, dict[str, object]] = {}
         for k, code in enumerate(CODES):
             out[code] = {"images": int(values[code]["images"])}
             for name, of_name in draws.items():

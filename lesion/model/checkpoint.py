@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -109,9 +110,9 @@ def save_checkpoint(
     }
     document = config.to_document({name: hashlib.sha256(content).hexdigest() for name, content in contents.items()})
     contents[CONFIG] = (json.dumps(document, indent=2) + "\n").encode()
-    writers = dict(beside or {})
+    writers: dict[str, Callable[[Path], object]] = dict(beside or {})
     for name, content in contents.items():  # CONFIG, the last, makes the folder a checkpoint
-        writers[name] = lambda path, content=content: path.write_bytes(content)
+        writers[name] = partial(Path.write_bytes, data=content)
     write_together({folder / name: write for name, write in writers.items()})
     for stale in (REPORT, DETECTOR_OF_FORMAT_2):
         (folder / stale).unlink(missing_ok=True)

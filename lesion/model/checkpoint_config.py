@@ -123,18 +123,24 @@ def from_document(document: dict) -> CheckpointConfig:
 def read_transform(image: dict) -> ImageTransform:
     """The transform of a document; raises as `from_document`."""
     transform = ImageTransform(
-        int(image["size"]), int(image["working_size"]), tuple(map(float, image["mean"])),
-        tuple(map(float, image["std"])), str(image["crop_mode"]),
+        int(image["size"]), int(image["working_size"]), of_channels(image["mean"]), of_channels(image["std"]),
+        str(image["crop_mode"]),
     )  # fmt: skip
     if transform.crop_mode not in CROP_MODES:
         raise ValueError(f"the image's crop_mode must be one of {', '.join(CROP_MODES)}")
     if not (32 <= transform.size <= 2048 and 32 <= transform.working_size <= 100_000):
         raise ValueError(f"image sizes {transform.size} and {transform.working_size} cannot be")
-    if len(transform.mean) != 3 or len(transform.std) != 3:
-        raise ValueError("the image's mean and std must have three values")
     if not all(abs(x) < 1e3 for x in transform.mean) or not all(1e-3 < x < 1e3 for x in transform.std):
         raise ValueError("the image's mean and std must be numbers, std positive")
     return transform
+
+
+def of_channels(values: list) -> tuple[float, float, float]:
+    """A value for red, green and blue; raises as `from_document`."""
+    if len(values) != 3:
+        raise ValueError("the image's mean and std must have three values")
+    red, green, blue = map(float, values)
+    return red, green, blue
 
 
 def read_calibration(values: dict) -> Calibration:

@@ -14,6 +14,8 @@ and Lee, "Explaining by Removing" (2021).
 ConvNeXt: Liu et al., "A ConvNet for the 2020s" (2022), MIT licence, by way of timm (Apache 2.0).
 """
 
+from typing import Any
+
 import numpy as np
 import timm
 import torch
@@ -34,7 +36,7 @@ DRY_RUN_SIZE = 64
 
 def create_backbone(
     name: str, pretrained: bool = False, drop_path_rate: float = 0.0, depths: tuple[int, ...] | None = None
-) -> nn.Module:
+) -> Any:
     """A timm backbone without its classifier.
 
     Args:
@@ -43,6 +45,10 @@ def create_backbone(
         drop_path_rate: stochastic depth, where the architecture has it (densenet121, for one, has not).
         depths: blocks of each of the four stages of a ConvNeXt; by default as its name says.
 
+    Returns:
+        A torch.nn.Module with what timm's models have in common, which no type names: `forward_features`,
+        `forward_head`, `num_features`, `head_hidden_size`, `feature_info`.
+
     Raises:
         UserError: timm has no such model, or it is not accepted (see `check_backbone`), or `depths` are not.
     """
@@ -50,7 +56,7 @@ def create_backbone(
         close = ", ".join(timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:5])
         hint = f"; similar names: {close}" if close else ""
         raise UserError(f"timm has no model {name!r}{hint}. timm.list_models() lists all.")
-    options = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+    options: dict[str, Any] = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
     if depths is not None:
         if not timm.models.is_model_in_modules(name, ["convnext"]):
             raise UserError(f"The depth of {name} cannot be chosen; give depths for a ConvNeXt, or none.")
@@ -71,7 +77,7 @@ def create_backbone(
     return backbone
 
 
-def check_backbone(backbone: nn.Module, name: str) -> None:
+def check_backbone(backbone: Any, name: str) -> None:
     """Runs a small image through a backbone, on the device of its weights, to see that it can be used here.
 
     Heat maps and MetaBlock read the last features as (batch, channels, height, width), and images have other sizes
@@ -116,6 +122,9 @@ class FusionHead(nn.Module):
         image_width: number of image features.
     """
 
+    absent: torch.Tensor
+    field_of_column: torch.Tensor
+
     def __init__(self, image_width: int):
         super().__init__()
         self.image_norm = nn.LayerNorm(image_width)
@@ -156,7 +165,8 @@ class ConcatenationHead(FusionHead):
         """
         # The first layer of the classifier on the concatenated features, as the sum of an image part and a metadata
         # part: the image part, nearly all of the work, is then computed once for one image with many records.
-        first, *others = self.classifier
+        layers: Any = self.classifier
+        first, *others = layers
         image_weight, metadata_weight = first.weight.tensor_split([embedding.shape[1]], dim=1)
         hidden = torch.where(
             present[:, :1],
@@ -215,11 +225,12 @@ class FusionModel(nn.Module):
         fusion: one of FUSIONS.
     """
 
-    def __init__(self, backbone: nn.Module, fusion: str = "concat"):
+    def __init__(self, backbone: Any, fusion: str = "concat"):
         super().__init__()
-        self.backbone = backbone
-        self.bfloat16 = False
+        self.backbone: Any = backbone
+        self.in_bfloat16 = False
         self.pooled = fusion != "metablock"
+        self.head: ConcatenationHead | MetaBlockHead
         if self.pooled:
             self.head = ConcatenationHead(backbone.head_hidden_size, fusion == "concat")
         else:
@@ -231,11 +242,11 @@ class FusionModel(nn.Module):
         for module in self.backbone.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 module.to(torch.bfloat16)
-        self.bfloat16 = True
+        self.in_bfloat16 = True
 
     def autocast(self) -> torch.autocast:
         """The context in which prediction runs the backbone, or a part of it."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.in_bfloat16)
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """float (B, 3, H, W) to the last feature map, float (B, C, h, w): 768 × 7 × 7 for ConvNeXt-Small at 224."""

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 
 from lesion.errors import UserError
 
-UPLOADED = ("*.json", "*.safetensors", "*.png", "*.zip", "*.csv")
+UPLOADED = ["*.json", "*.safetensors", "*.png", "*.zip", "*.csv"]
 """What of a checkpoint folder belongs on the Hub, beside the model card."""
 HUB_ID = r"[\w.-]+/[\w.-]+"
 CHECKPOINT_HELP = "folder, or Hub id user/name or user/name@revision"

@@ -17,7 +17,7 @@ from lesion.model.hub import HUB_ID
 from lesion.report.curves import HISTORY
 from lesion.report.figures import LEARNING_CURVES, figures_of
 from lesion.report.model_card import model_card
-from lesion.report.reading import EVALUATE, read_report
+from lesion.report.reading import EVALUATE, belongs, read_report
 
 DETECTORS = (DETECTOR, DETECTOR_OF_FORMAT_2)
 """Names of the detector's file, of which a checkpoint has one."""
@@ -42,10 +42,14 @@ def publish(folder: Path, repository: str, private: bool = False) -> str:
     if not re.fullmatch(HUB_ID, repository):
         raise UserError(f"Repository {shown(repository)} is not accepted; give a Hub id, user/name.")
     config, report = load_checkpoint(folder).config, read_report(folder)
+    if report is not None and not belongs(report, folder):
+        raise UserError(f"{folder / REPORT} is of another checkpoint; run `python -m lesion.evaluate` on this one.")
     try:
         card = model_card(config, report, load_from=repository)
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise UserError(f"{folder / REPORT} lacks what the model card needs. {EVALUATE}") from None
+        raise UserError(
+            f"{folder / REPORT} lacks what the model card needs. Run “{EVALUATE}” to write it again."
+        ) from None
     operations = [CommitOperationAdd(path.name, path) for path in files_of(folder, report)]
     operations.append(CommitOperationAdd("README.md", card.encode()))
     if huggingface_hub.get_token() is None:

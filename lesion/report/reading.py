@@ -9,25 +9,7 @@ from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.report.readme_results import systems_table
 
 BEGIN, END = "<!-- results: begin, written by lesion.evaluate -->", "<!-- results: end -->"
-EVALUATE = "Write it again with `python -m lesion.evaluate`."
-
-
-def read_report(folder: Path) -> dict | None:
-    """The report of a checkpoint; None where there is none.
-
-    Raises:
-        UserError: it is damaged, or of another checkpoint.
-    """
-    path = folder / REPORT
-    if not path.is_file():
-        return None
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({error}). {EVALUATE}") from None
-    if not isinstance(report, dict) or report.get("checkpoint") != sha256(folder / CONFIG):
-        raise UserError(f"{path} is not of this checkpoint. {EVALUATE}")
-    return report
+EVALUATE = "python -m lesion.evaluate --data PATH_TO_HAM10000 --checkpoint DIR"
 
 
 def read_systems(path: Path) -> dict:
@@ -62,3 +44,25 @@ def split_at_markers(path: Path) -> tuple[str, str]:
     prepare_file(path)
     before, rest = document.split(BEGIN, 1)
     return before, rest.split(END, 1)[1]
+
+
+def read_report(folder: Path) -> dict | None:
+    """report.json of a checkpoint folder, None where there is none; a NaN in it becomes None.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"), parse_constant=lambda _: None)
+    except FileNotFoundError:
+        return None
+    except ValueError:  # no JSON, or no text
+        report = None
+    if not isinstance(report, dict):
+        raise UserError(f"The checkpoint's {REPORT} is damaged. Run “{EVALUATE}” to write it again.")
+    return report
+
+
+def belongs(report: dict, folder: Path) -> bool:
+    """Whether the report is of the checkpoint it lies beside."""
+    return report.get("checkpoint") == sha256(folder / CONFIG)

@@ -310,7 +310,7 @@ def _points(step: float) -> str:
 
 def _short(probability: float) -> str:
     """A probability beside a bar: "47 %", "< 0.1 %"."""
-    return percent(probability).replace("less than", "<")
+    return percent(probability).replace("less than", "<").replace("more than", ">")
 
 
 def _wrapped(words: str, width: int = LINE_LENGTH) -> str:

@@ -23,7 +23,8 @@ import pandas as pd
 from lesion.data.diagnoses import BY_CODE, CODES, check_code
 from lesion.data.metadata import AGES, ALL_AGES, ALL_SEXES, ALL_SITES, FIELDS, INPUTS, UNKNOWN, Metadata
 from lesion.errors import UserError, parse_number, shown
-from lesion.inference.predictor import Features, Predictor
+from lesion.inference.features import Features
+from lesion.inference.predictor import Predictor
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, METADATA_ALONE, NOTHING, SUBSETS, UNIFORM, reweight
 from lesion.words import percent
 

@@ -35,12 +35,15 @@ def endpoint(
 ) -> None:
     """Adds a documented endpoint.
 
+    `gr.api` would name the inputs "1st", "2nd", … and leave out their choices and first values on the API page; it
+    serves where there are no inputs.
+
     Args:
         name: of the endpoint, without the slash.
         function: called with the inputs' values; a UserError it raises becomes the client's error message.
         inputs, outputs: components that describe, and convert, what goes in and comes out.
         text: for the API page.
-        concurrency_id: of the queue that it shares with others, of whom one runs at a time.
+        concurrency_id: of the queue that it shares with others, one of which runs at a time.
     """
     gr.Button(visible=False).click(
         in_sentences(function),

@@ -24,7 +24,7 @@ from lesion.ui.inputs import MOST_PROBABLE, Inputs, now
 from lesion.ui.tabs.lessons import LessonsTab
 
 NAMES = ("age", "sex", "site", "diagnosis", "lesson", "tab", "example")
-NOT_YOURS = "Your own photograph is not part of it."
+NOT_YOURS = "Your own photograph is not part of the link."
 ARRIVED = f"""
 () => {{
   const names = new URLSearchParams(location.search);
@@ -51,7 +51,7 @@ COPY = """
 async link => {
   const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
   document.querySelector('#link').scrollIntoView({ block: 'nearest' });
-  return { __type__: 'update', label: copied ? 'Link, copied' : 'Link, to copy' };
+  return { __type__: 'update', label: copied ? 'Link (copied)' : 'Link (to copy)' };
 }
 """
 """Browsers let a page copy over https and on the machine itself only: elsewhere a person copies what is shown."""
@@ -68,7 +68,7 @@ class LinkControls(NamedTuple):
 def build() -> LinkControls:
     """Builds the controls inside the current gr.Column."""
     return LinkControls(
-        gr.Button("Copy link to this", size="sm", elem_id="copy-link"),
+        gr.Button("Copy link to this view", size="sm", elem_id="copy-link"),
         gr.Textbox(label="Link", visible=False, interactive=False, buttons=["copy"], elem_id="link"),
         gr.Textbox(visible="hidden", elem_id="arrived"),
     )
@@ -98,7 +98,7 @@ class Choices(NamedTuple):
             elif name in self.lists:
                 more = " or the id of a held-out photograph" if name == "example" else ""
                 problems.append(
-                    f"The link's {name} {shown(value)} is not known and was left out; choose "
+                    f"The link's {name} {shown(value)} is not known and was ignored; choose "
                     f"{', '.join(self.lists[name])}{more}."
                 )
         return state, problems

@@ -12,6 +12,7 @@ that has imported it; the last one, which finishes the training, is `python trai
 
 import argparse
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -37,22 +38,23 @@ import pandas as pd
 import torch
 
 import lesion.training.loop
-import lesion.training.recipes
 import train
 from conftest import TINY, make_ham10000
 from lesion.data.diagnoses import CODES
 from lesion.model.checkpoint import load_checkpoint
-from lesion.training.loop import AugmentedDataset, all_finite
+from lesion.training.finetune import TrainingFrames
+from lesion.training.loop import all_finite
 from lesion.training.state import read_state
 
+CALLERS = [importlib.import_module(f"lesion.training.{name}") for name in ("recipes", "finetune", "head", "loop")]
 PHASES = {
-    "fit": (lesion.training.recipes, "fine-tuning"),
-    "write_state": (lesion.training.loop, "saving the state"),
-    "embed_table": (lesion.training.recipes, "the embedding pass"),
-    "fit_head": (lesion.training.recipes, "training the head"),
-    "save_checkpoint": (lesion.training.recipes, "writing the checkpoint"),
+    "fit": "fine-tuning",
+    "write_state": "saving the state",
+    "embed_table": "the embedding pass",
+    "fit_head": "training the head",
+    "save_checkpoint": "writing the checkpoint",
 }
-"""The functions whose beginning and end a training announces, by the module that calls them."""
+"""The functions whose beginning and end a training announces, wherever CALLERS call them."""
 KILLS = {"start": 3, "fit": 9, "write_state": 5, "embed_table": 3, "fit_head": 3, "save_checkpoint": 3}
 FULL = 7_000_000
 """Bytes of a file system that holds the earlier checkpoint and the first state, but not the second one beside them."""
@@ -117,8 +119,12 @@ def be_train(arguments: list[str], log: Path, announcements: Connection, file_li
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     os.environ.update(ON_CPU)
     lesion.training.loop.SECONDS_BETWEEN_SAVES = 0.7  # five minutes would be longer than the whole training
-    for name, (module, _) in PHASES.items():
-        setattr(module, name, announced(getattr(module, name), announcements))
+    for name in PHASES:
+        callers = [module for module in CALLERS if hasattr(module, name)]
+        assert callers, name
+        told = announced(getattr(callers[0], name), announcements)
+        for module in callers:
+            setattr(module, name, told)
     sys.argv = ["train.py", *arguments]
     train.main()
 
@@ -290,7 +296,7 @@ def killed(training: Training, kills: dict[str, int] = KILLS, seed: int = 0) -> 
     last = command(sys.executable, "train.py", *training.arguments(output, "--resume"))
     assert last.returncode == 0, last.stderr
     compared = check_equal(output, training.finished)
-    names = {"start": "the start"} | {name: words for name, (_, words) in PHASES.items()}
+    names = {"start": "the start"} | PHASES
     where = ", ".join(f"{hit[name]} during {words}" for name, words in names.items() if hit[name])
     return (
         f"{hit.total()} kills: {where}; {halves} left half-written files. `--resume` went on every time and the final "
@@ -427,14 +433,14 @@ def loss_that_is_not_finite(training: Training) -> str:
 
 def observe(folder: Path, trainings: list[str]) -> None:
     """Runs trainings one after the other (their command lines parted by "+"), noting which examples each reads."""
-    get = AugmentedDataset.__getitem__
+    get = TrainingFrames.__getitem__
 
-    def noted(self, key):
+    def noted(self, index):
         with open(notes, "a") as file:
-            print(*key, file=file)
-        return get(self, key)
+            print(index, file=file)
+        return get(self, index)
 
-    AugmentedDataset.__getitem__ = noted
+    TrainingFrames.__getitem__ = noted
     for number, arguments in enumerate(" ".join(trainings).split(" + ")):
         notes = folder / f"{number}-{os.environ['RANK']}"
         sys.argv = ["train.py", *arguments.split()]
@@ -460,10 +466,10 @@ def two_processes(training: Training) -> str:
     )  # fmt: skip
     assert done.stdout.count("Wrote ") == 2, f"one process speaks, of two trainings: {done.stdout} {done.stderr}"
     images = json.loads((folder / "trained" / "config.json").read_text())["training"]["images"]["training"]
-    shares = [np.loadtxt(notes / f"0-{rank}", dtype=int) for rank in (0, 1)]
+    shares = [np.loadtxt(notes / f"0-{rank}", dtype=int).reshape(training.epochs, -1) for rank in (0, 1)]
     for epoch in range(training.epochs):
-        read = [share[share[:, 0] == epoch, 1] for share in shares]
-        assert np.array_equal(np.sort(np.concatenate(read)), np.arange(images)), f"epoch {epoch}"
+        read = np.sort(np.concatenate([share[epoch] for share in shares]))
+        assert np.array_equal(read, np.arange(images)), f"epoch {epoch}"
     assert not list(notes.glob("1-*")), "nothing is left to train in a finished training"
     assert all_finite(load_checkpoint(folder / "trained").model)
     compared = check_equal(finished, training.finished)
@@ -471,8 +477,8 @@ def two_processes(training: Training) -> str:
     assert done.returncode != 0 and stops, done.stderr[-3000:]
     assert not (folder / "diverging" / "config.json").exists()
     return (
-        f"each of the {images} training images was read once in each of {training.epochs} epochs ({len(read[0])} and "
-        f"{len(read[1])} in the last); validation metrics and embeddings of a finished training equal the single "
+        f"each of the {images} training images was read once in each of {training.epochs} epochs ({len(shares[0][-1])} and "
+        f"{len(shares[1][-1])} in the last); validation metrics and embeddings of a finished training equal the single "
         f"process's bit for bit ({compared}); a loss that is not finite stops both: {stops[0]}"
     )
 

@@ -44,7 +44,6 @@ from lesion.data.held_out_photographs import FILE as PHOTOGRAPHS
 from lesion.data.metadata import AGES, SEXES, SITES, Metadata
 from lesion.data.reading import read_image
 from lesion.hardware import available_cores
-from lesion.inference.activation_maps import OFFERED
 from lesion.inference.predictor import Predictor, load_predictor
 from lesion.model.checkpoint import CONFIG
 
@@ -88,6 +87,7 @@ class Visitor:
         body_map = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "body-map")
         self.show = next(d["id"] for d in config["dependencies"] if body_map in d["outputs"])
         self.named = {d["api_name"]: d["id"] for d in config["dependencies"] if d["api_name"]}
+        self.method = next(c["props"]["value"] for c in config["components"] if c["props"].get("elem_id") == "method")
         self.name, self.file = "", {}
 
     async def call(self, function: int, *values: object) -> list:
@@ -123,7 +123,7 @@ class Visitor:
         """Another age, sex and site of the same photograph: what the tab in view shows then, "answer" or "influence",
         by default either."""
         record, tab = some_record(generator), tab or generator.choice(["answer", "influence"])
-        answer = await self.call(self.show, self.file, *record, "most probable", OFFERED[0], *CONTROLS, tab, False)
+        answer = await self.call(self.show, self.file, *record, "most probable", self.method, *CONTROLS, tab, False)
         # Of the three answers side by side the last is the one from everything.
         widths = re.findall(r"width:([\d.]+)%", answer[0]) or re.findall(r"width:([\d.]+)%", answer[4])[2::3]
         self.observed.answers.append((self.name, record, [float(width) / 100 for width in widths]))
@@ -357,7 +357,7 @@ def measure(args: argparse.Namespace, log: Path) -> None:
     finally:
         stop(server)
     one, size = float(np.median(passes)), predictor.config.transform.size
-    precision = "bfloat16" if predictor.model.bfloat16 else "float32"
+    precision = predictor.precision
     low, high = (1000 * np.percentile(passes, part) for part in (10, 90))
     print(
         f"{available_cores()} cores, {precision}, {size} px: a bare forward pass takes {1000 * one:.0f} ms, the median "

@@ -181,7 +181,7 @@ def main() -> None:
         folder = at_size(args.checkpoint, args.image_size, Path(parent) / "checkpoint")
         t = in_process(folder, args.rounds)
         t |= over_http(folder, args.rounds)
-        precision = "bfloat16" if load_predictor(folder).model.bfloat16 else "float32"
+        precision = load_predictor(folder).precision
     print(f"Input {args.image_size} px, {available_cores()} cores, {precision}, medians of {args.rounds} rounds.\n")
     print("| what | time | ratio |\n| --- | --- | --- |")
     rows = [

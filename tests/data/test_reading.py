@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from conftest import EXAMPLES
-from lesion.data.reading import read_image
-from lesion.data.transforms import ImageTransform, training_transform
+from lesion.data.reading import FORMATS, SUFFIXES, read_image, walk_jpeg
+from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError
 
 TRANSFORM = ImageTransform(64, 200, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -119,21 +118,28 @@ def test_squashing_keeps_the_whole_image():
             assert tensor[:, y, x].min() > 1.5
 
 
-def test_augmentation_follows_the_generators(photograph):
-    transform = training_transform(TRANSFORM, 64)
+def test_a_jpeg_may_be_followed_by_a_film(photograph):
+    """Motion photos of phones; chance puts the bytes of a scan's beginning into the film dozens of times."""
+    for options in ({}, {"progressive": True}, {"comment": b"\xff\xda" * 60}):
+        jpeg = encoded(photograph, "JPEG", **options)
+        film = np.random.default_rng(0).integers(0, 256, 8_000_000, dtype=np.uint8).tobytes() + b"\xff\xda" * 60
+        assert film.count(b"\xff\xda") > 100
+        image = read_image(jpeg + film)
+        assert difference(image, read_image(jpeg)) == 0
+        assert walk_jpeg(jpeg + film) == (10 if "progressive" in options else 1, len(jpeg))
 
-    def drawn(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        return transform(photograph)
 
-    assert drawn(1).shape == (3, 64, 64) and drawn(1).dtype == torch.float32
-    assert torch.equal(drawn(1), drawn(1)) and not torch.equal(drawn(1), drawn(2))
+def test_many_scans_are_refused(photograph):
+    jpeg = encoded(photograph, "JPEG", progressive=True)
+    start = jpeg.rindex(b"\xff\xda")
+    scans = jpeg[start:-2] * 50
+    with pytest.raises(UserError, match="more than 50 scans"):
+        read_image(jpeg[:start] + scans + b"\xff\xd9", "many.jpg")
+    with pytest.raises(UserError, match="damaged"):
+        read_image(jpeg[:2] + b"\xff\xfe\x00\x02" * 20_000 + jpeg[2:])
+    assert walk_jpeg(jpeg[:-100]) == (10, len(jpeg) - 100), "cut off"
 
 
-def test_rotation_leaves_no_black_corners():
-    transform = training_transform(TRANSFORM, 64)
-    white = Image.new("RGB", (200, 150), "white")
-    for seed in range(20):
-        torch.manual_seed(seed)
-        # ColorJitter darkens by a fifth at most, several times over; black would be -2.
-        assert transform(white).min() > 0.3
+def test_the_endings_are_those_of_the_formats():
+    Image.init()
+    assert {Image.EXTENSION[suffix] for suffix in SUFFIXES} == set(FORMATS)

@@ -1,5 +1,7 @@
 """Class activation maps from stored feature maps, and changes in words."""
 
+import json
+
 import numpy as np
 import pytest
 import timm
@@ -9,17 +11,18 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from conftest import EXAMPLES
+from conftest import BUNDLED, EXAMPLES
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError
+from lesion.files import sha256
 from lesion.inference.activation_maps import (
     METHODS,
-    OFFERED,
     covered_share,
     enlarge,
     heat_layer,
+    offered_methods,
     overlay,
     split_backbone,
     unscaled_maps,
@@ -79,14 +82,48 @@ def test_fewer_diagnoses_give_the_same_maps_on_their_own_scale(predictor, photog
 
 
 def test_methods_that_a_backbone_has(predictor, photograph):
-    assert predictor.map_methods == OFFERED
-    with pytest.raises(UserError, match="choose LayerCAM, earlier stage or"):
+    assert predictor.map_methods == ("Grad-CAM", "Grad-CAM++", "LayerCAM", "LayerCAM, earlier stage")
+    with pytest.raises(UserError, match="choose Grad-CAM or"):
         predictor.activation_maps(predictor.features(photograph), RECORD, "Eigen-CAM")
     assert split_backbone(timm.create_model("test_resnet", num_classes=0)) is None
     before, last = split_backbone(predictor.model.backbone)
     inputs = predictor.config.transform(photograph)[None]
     with torch.inference_mode():
         torch.testing.assert_close(last(before(inputs)), predictor.model.forward_features(inputs))
+
+
+def write_report(folder, energies: dict[str, float], checkpoint: str | None = None) -> None:
+    """A checkpoint folder with no more than what names its report's checkpoint and its maps' shares in the lesion."""
+    (folder / "config.json").write_text("{}")
+    methods = {name: {"energy": {"value": value}} for name, value in energies.items()}
+    report = {"checkpoint": checkpoint or sha256(folder / "config.json"), "explanations": {"methods": methods}}
+    (folder / "report.json").write_text(json.dumps(report))
+
+
+def test_methods_are_offered_in_the_order_of_the_checkpoints_own_report(tmp_path):
+    neutral = offered_methods(tmp_path, True)
+    assert neutral == ("Grad-CAM", "Grad-CAM++", "LayerCAM", "LayerCAM, earlier stage")
+    energies = dict(zip(METHODS, (0.2, 0.3, 0.1, 0.5, 0.6, 0.4), strict=True))
+    write_report(tmp_path, energies)
+    assert offered_methods(tmp_path, True) == ("Grad-CAM++, earlier stage", "Grad-CAM++", "Grad-CAM", "LayerCAM")
+    assert offered_methods(tmp_path, False) == ("Grad-CAM++", "Grad-CAM", "LayerCAM")
+    write_report(tmp_path, energies, "of another checkpoint")
+    assert offered_methods(tmp_path, True) == neutral
+    for damage in ("{", "[]", '{"checkpoint": 1}', "[" * 100_000):
+        (tmp_path / "report.json").write_text(damage)
+        assert offered_methods(tmp_path, True) == neutral
+
+
+def test_the_bundled_checkpoint_keeps_its_order():
+    assert offered_methods(BUNDLED, True) == ("LayerCAM, earlier stage", "LayerCAM", "Grad-CAM++", "Grad-CAM")
+
+
+def test_a_last_stage_method_comes_first_without_a_map_of_the_pass(predictor, photograph):
+    assert predictor.features(photograph, RECORD).first_map is None
+    prediction = predictor.predict(photograph, RECORD)
+    heat = predictor.heat_map(predictor.features(photograph, RECORD), prediction, prediction.diagnosis)
+    expected = predictor.heat_map(predictor.features(photograph), prediction, prediction.diagnosis, method="Grad-CAM")
+    np.testing.assert_allclose(heat, expected, atol=1e-6)
 
 
 def test_maps_share_one_scale(predictor, photograph):
@@ -178,7 +215,13 @@ def test_the_hidden_part_of_a_photograph_is_the_one_beyond_the_cells():
 
 def test_percent():
     assert [percent(p) for p in (0, 0.0004, 0.004, 0.012, 0.5, 1)] == [
-        "less than 0.1 %", "less than 0.1 %", "0.4 %", "1 %", "50 %", "100 %",
+        "less than 0.1 %", "less than 0.1 %", "0.4 %", "1 %", "50 %", "more than 99.9 %",
+    ]  # fmt: skip
+
+
+def test_percent_near_certainty():
+    assert [percent(p) for p in (0.9, 0.985, 0.99, 0.9951, 0.996, 0.9989, 0.999, 0.9991)] == [
+        "90 %", "98 %", "99 %", "99.5 %", "99.6 %", "99.9 %", "99.9 %", "more than 99.9 %",
     ]  # fmt: skip
 
 

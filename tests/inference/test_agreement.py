@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lesion.data.ham10000 import read_table
+from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.agreement import check_answers
 from lesion.inference.predictor import Predictor, load_checkpoint
@@ -37,3 +38,24 @@ def test_other_photographs_are_refused(checkpoint, table):
     shuffled = table.assign(path=np.roll(table.path, 40))
     with pytest.raises(UserError, match="Check that data, checkpoint"):
         check_answers(Predictor(load_checkpoint(checkpoint), False), shuffled)
+
+
+def test_a_photograph_read_otherwise_is_noticed(checkpoint, ham10000):
+    loaded = load_checkpoint(checkpoint)
+    object.__setattr__(loaded.config.transform, "crop_mode", "squash")
+    with pytest.raises(UserError, match="does not answer"):
+        check_answers(Predictor(loaded, False), read_table(ham10000, verify=False))
+
+
+def test_only_held_out_photographs_are_read(checkpoint, ham10000, monkeypatch):
+    predictor, table = Predictor(load_checkpoint(checkpoint), False), read_table(ham10000, verify=False)
+    held_out = set(predictor.checkpoint.held_out().table.image_id)
+    read = []
+
+    def noted(path):
+        read.append(path.stem)
+        return read_image(path)
+
+    monkeypatch.setattr("lesion.inference.agreement.read_image", noted)
+    check_answers(predictor, table, count=10)
+    assert len(read) == 10 == len(set(read)) and set(read) <= held_out and np.isin(read, table.image_id).all()

@@ -48,3 +48,27 @@ def test_a_failed_run_fails_all_that_shared_it_and_nothing_after():
         shared.ask("divide", 1)
     broken.clear()
     assert shared.ask("divide", 1) == 1
+
+
+@pytest.mark.parametrize("outputs", [[], [1], [1, 2, 3]])
+def test_a_run_with_too_few_or_too_many_outputs_fails_instead_of_hanging(outputs):
+    release = threading.Event()
+
+    def count(values):
+        release.wait(10)
+        return outputs if len(values) == 2 else values
+
+    queue = BatchingQueue({"count": count}, most=2)
+    with ThreadPoolExecutor(3) as askers:
+        first = askers.submit(queue.ask, "count", 0)
+        while not queue._thread._work_queue.empty() or queue._waiting["count"]:
+            time.sleep(0.001)
+        both = [askers.submit(queue.ask, "count", i) for i in range(2)]
+        while len(queue._waiting["count"]) < 2:
+            time.sleep(0.001)
+        release.set()
+        assert first.result(10) == 0
+        for waiter in both:
+            with pytest.raises(RuntimeError, match=f"{len(outputs)} outputs for 2 inputs"):
+                waiter.result(10)
+    assert queue.ask("count", 5) == 5

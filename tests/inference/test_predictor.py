@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,13 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import BUNDLED, EXAMPLES, ROOT
+from conftest import BUNDLED, EXAMPLES, ROOT, TINY
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.hardware import bfloat16_is_faster
 from lesion.inference.photograph_store import PhotographStore
 from lesion.inference.predictor import MOST_IN_A_PASS, MapRequest, PassRequest, Predictor, load_checkpoint
+from lesion.model.calibration import IMAGE_ALONE, SUBSETS
+from lesion.model.checkpoint import Checkpoint
+from lesion.model.fusion import FusionModel, create_backbone
+from lesion.ui.server.files import sweep
 
 RECORD = Metadata(70, "male", "face")
 
@@ -49,7 +55,7 @@ def test_bfloat16_answers_like_float32(checkpoint, bundled):
 def test_bfloat16_is_chosen_by_measurement(checkpoint, monkeypatch):
     for faster in (True, False):
         monkeypatch.setattr("lesion.inference.predictor.bfloat16_is_faster", lambda faster=faster: faster)
-        assert Predictor(load_checkpoint(checkpoint)).model.bfloat16 is faster
+        assert Predictor(load_checkpoint(checkpoint)).model.in_bfloat16 is faster
     assert bfloat16_is_faster.__wrapped__() in (True, False)
 
 
@@ -88,6 +94,7 @@ def test_heat_maps_of_one_pass_are_as_alone(predictor):
 def test_the_first_heat_map_of_the_pass_is_as_one_asked_later(checkpoint, bfloat16):
     """And it is given to nobody who asks for another record, method or diagnosis."""
     predictor = Predictor(load_checkpoint(checkpoint), bfloat16)
+    predictor.map_methods = ("LayerCAM, earlier stage", "Grad-CAM")  # as where a report says that it is the best
     images, best = photographs(3), predictor.map_methods[0]
     records = [RECORD, None, Metadata(30, "male")]
     requests = [
@@ -121,14 +128,79 @@ def test_photographs_are_forgotten_in_time(predictor, tmp_path, monkeypatch):
     Image.new("RGB", (40, 30)).save(tmp_path / "other.png")
     store = PhotographStore(predictor, kept=60)
     first = store.get(path)
-    now += 59
-    assert store.get(path) is first
+    for _ in range(3):  # each use starts the time anew
+        now += 59
+        assert store.get(path) is first
     now += 61
     assert store.get(path) is not first
     now += 61
     path.write_bytes((tmp_path / "other.png").read_bytes())
     store.get(path)
-    assert len(store._photographs) == len(store._read_at) == 1
+    assert len(store._photographs) == len(store._used_at) == 1
+
+
+def test_a_photograph_in_use_is_not_swept(predictor, tmp_path):
+    """The app removes files by their time of last change of any kind."""
+    path = tmp_path / "files" / "photograph.png"
+    path.parent.mkdir()
+    photographs(1)[0].save(path)
+    os.utime(path, (1000, 1000))
+    store = PhotographStore(predictor)
+    store.get(path)
+    time.sleep(0.6)
+    store.get(path)
+    sweep(path.parent, 0.5, 10**9)
+    assert path.exists() and path.stat().st_mtime == 1000
+    time.sleep(0.6)
+    sweep(path.parent, 0.5, 10**9)
+    assert not path.exists()
+
+
+def different_in_each_subset(checkpoint: Checkpoint, fusion: str) -> Predictor:
+    """A predictor whose temperatures and thresholds are others for each subset of the inputs."""
+    calibration = replace(checkpoint.config.calibration, temperatures=np.geomspace(0.3, 3, 16))
+    thresholds = np.random.default_rng(0).uniform(0.02, 0.3, (16, 7))
+    prediction_sets = replace(checkpoint.config.prediction_sets, thresholds=thresholds)
+    config = replace(checkpoint.config, fusion=fusion, calibration=calibration, prediction_sets=prediction_sets)
+    torch.manual_seed(0)
+    model = FusionModel(create_backbone(TINY), fusion).eval()
+    return Predictor(replace(checkpoint, config=config, model=model), bfloat16=False)
+
+
+def test_an_image_only_checkpoint_ignores_metadata(checkpoint):
+    """Its temperature was chosen by the known fields, so that the app gave another answer than its report measured."""
+    predictor = different_in_each_subset(load_checkpoint(checkpoint), "none")
+    features = predictor.features(photographs(1)[0])
+    alone, with_record = (predictor.predict(features, record) for record in (Metadata(), RECORD))
+    assert with_record.probabilities == alone.probabilities
+    assert predictor.prediction_set(with_record) == predictor.prediction_set(alone)
+    answers = predictor.probabilities(features, [RECORD] * 16, SUBSETS)
+    np.testing.assert_array_equal(answers, answers[SUBSETS[:, 0].astype(int)])
+    np.testing.assert_allclose(answers[IMAGE_ALONE], list(alone.probabilities.values()))
+
+
+def test_a_fused_checkpoint_does_not(checkpoint):
+    predictor = different_in_each_subset(load_checkpoint(checkpoint), "concat")
+    features = predictor.features(photographs(1)[0])
+    assert predictor.predict(features).probabilities != predictor.predict(features, RECORD).probabilities
+
+
+def test_the_prediction_set_is_the_same_at_every_prior(checkpoint):
+    """Its thresholds hold at the data set's prevalence."""
+    predictor, changed = different_in_each_subset(load_checkpoint(checkpoint), "concat"), 0
+    for image in photographs(6):
+        features = predictor.features(image)
+        for record in (Metadata(), RECORD):
+            dataset, uniform = (predictor.predict(features, record, prior) for prior in ("dataset", "uniform"))
+            assert (dataset.prior, uniform.prior) == ("dataset", "uniform")
+            assert predictor.prediction_set(uniform) == predictor.prediction_set(dataset)
+            changed += predictor.prediction_set(replace(uniform, prior="dataset")) != predictor.prediction_set(dataset)
+    assert changed, "the prior makes a difference"
+
+
+def test_precision_is_known(checkpoint):
+    for bfloat16, precision in ((False, "float32"), (True, "bfloat16")):
+        assert Predictor(load_checkpoint(checkpoint), bfloat16).precision == precision
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to a core")

@@ -77,7 +77,7 @@ def test_pushed_loaded_pinned_and_kept(hub, checkpoint, photographs, tmp_path):
     kept = {path.name for pattern in UPLOADED for path in checkpoint.glob(pattern)}
     assert uploaded.keys() == kept | {"README.md"} and MODEL in kept and CONFIG in kept
     card = uploaded["README.md"].decode()
-    assert "license: cc-by-nc-4.0" in card and "--checkpoint teacher/lesions" in card
+    assert "license: cc-by-nc-4.0" in card and "--checkpoint\nteacher/lesions" in card
     assert "has not scored this checkpoint on its test part" in card
 
     cache, tables = hub.environment(tmp_path / "cache"), tmp_path / "tables"
@@ -155,5 +155,8 @@ def test_what_is_no_checkpoint_or_another_ones_report_is_not_uploaded(hub, check
     shutil.copytree(checkpoint, tmp_path / "copy")
     (tmp_path / "copy" / REPORT).write_text('{"checkpoint": "of another"}')
     done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
-    assert "is not of this checkpoint. Write it again with `python -m lesion.evaluate`" in refusal(done)
+    assert "is of another checkpoint; run `python -m lesion.evaluate`" in refusal(done)
+    (tmp_path / "copy" / REPORT).write_text("{")
+    done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
+    assert "is damaged. Run" in refusal(done)
     assert "models/teacher/none" not in hub.repositories

@@ -10,7 +10,7 @@ from PIL import Image
 from lesion.data.ham10000 import read_table, records_of
 from lesion.data.reading import read_image
 from lesion.errors import UserError
-from lesion.inference.activation_maps import METHODS, OFFERED
+from lesion.inference.activation_maps import METHODS
 from lesion.inference.predictor import Predictor, load_checkpoint
 from lesion.report.deletion import RANDOM, area_under, blurred, deletion_and_insertion, pixel_order, replaced
 from lesion.report.explanations import explanation_report
@@ -141,7 +141,7 @@ def test_what_is_measured_is_what_the_app_shows(predictor, table):
         features = predictor.features(read_image(table.path[row]))
         record = records_of(table)[row]
         assert predictor.probabilities(features, [record]).argmax() == explained.decided[row]
-        for method in OFFERED:
+        for method in predictor.map_methods:
             shown = predictor.activation_maps(features, record, method)[explained.decided[row]]
             measured = explained.maps[method][row]
             np.testing.assert_allclose(measured / measured.max(), shown / shown.max(), atol=1e-3)
@@ -169,10 +169,10 @@ def test_report(predictor, table, masks, monkeypatch):
         difference = figures["energy"]["value"] - figures["energy of the centred Gaussian"]["value"]
         assert figures["energy minus centred Gaussian"]["value"] == pytest.approx(difference)
         assert figures["cells"] == ([4, 4] if METHODS[name].earlier else [2, 2])
-        assert figures["offered"] == (name in OFFERED)
+        assert figures["offered"] == (name in predictor.map_methods)
     perturbed = report["deletion and insertion"]
     assert perturbed["probability of the whole photograph"]["value"] > 1 / 7
-    assert perturbed["images"] == 3 and tuple(perturbed["orders"]) == (*OFFERED, GAUSSIAN, RANDOM)
+    assert perturbed["images"] == 3 and tuple(perturbed["orders"]) == (*predictor.map_methods, GAUSSIAN, RANDOM)
     assert "deletion minus random order" in perturbed["orders"][GAUSSIAN]
     assert report == explanation_report(predictor, table, outlines, rounds=50), "the same seed gives the same report"
 

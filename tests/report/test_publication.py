@@ -46,9 +46,9 @@ def test_photographs_of_other_images_are_not_uploaded(folder, ham10000):
 @pytest.mark.parametrize(
     "content, words",
     [
-        ("{", "cannot be read"),
-        ("[]", "is not of this checkpoint"),
-        ('{"checkpoint": "0"}', "is not of this checkpoint"),
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        ('{"checkpoint": "0"}', "is of another checkpoint"),
         (None, "lacks what the model card needs"),
     ],
 )

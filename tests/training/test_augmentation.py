@@ -85,3 +85,9 @@ def test_normalised_as_torchvision():
 
     images, mean, std = torch.rand(2, 3, 8, 8), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
     torch.testing.assert_close(normalise(images, mean, std), v2.functional.normalize(images, mean, std))
+
+
+def test_rotation_leaves_no_black_corners():
+    white = torch.full((20, 3, 96, 96), 255, dtype=torch.uint8)
+    torch.manual_seed(0)
+    assert augment(white, 64, torch.ones(20, dtype=torch.bool)).min() > 0.6, "darkened by a fifth at most, and contrast"

@@ -1,5 +1,6 @@
 """The training loop: every example once an epoch, and a resumed run equal to an uninterrupted one."""
 
+import copy
 import dataclasses
 import pickle
 from pathlib import Path
@@ -13,8 +14,9 @@ from torch.utils.data import Dataset
 
 import lesion.training.loop
 from lesion.errors import UserError
+from lesion.model.fusion import create_backbone
 from lesion.training.examples import map_examples
-from lesion.training.loop import EpochBatches, LoopConfig, fit
+from lesion.training.loop import EpochBatches, LoopConfig, fit, keep_depthwise_in_float32
 from lesion.training.state import read_state
 
 CONFIG = LoopConfig(epochs=3, batch_size=5, seed=1, workers=0)
@@ -195,3 +197,68 @@ def test_answers_that_are_not_finite_are_refused():
 def test_map_examples_keeps_the_order():
     rows = map_examples(Accelerator(cpu=True), lambda x: x.mean((2, 3)), Pixels(), 4, 0)
     assert np.array_equal(rows, np.repeat(np.arange(23.0)[:, None], 3, axis=1))
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "test_convnext"])
+def test_depthwise_convolutions_keep_their_own_padding(name):
+    """timm's tf_ models pad in a forward of their own, which the detour through float32 must not lose."""
+    torch.manual_seed(0)
+    backbone, images = create_backbone(name).eval(), torch.randn(2, 3, 64, 64)
+    detoured = copy.deepcopy(backbone)
+    keep_depthwise_in_float32(detoured)
+    with torch.no_grad():
+        torch.testing.assert_close(detoured.forward_features(images), backbone.forward_features(images))
+        with torch.autocast("cpu", torch.bfloat16):
+            found, expected = detoured.forward_features(images).float(), backbone.forward_features(images).float()
+    assert (found - expected).norm() < 0.05 * expected.norm()
+    seen = []
+    depthwise = [m for m in detoured.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    depthwise[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        detoured.forward_features(images)
+    assert seen == [torch.float32]
+
+
+def test_the_average_follows_the_weights_and_is_what_is_kept(tmp_path):
+    """A frozen average would be the start; one without memory would be the last weights."""
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
+    model, averaged, _ = run(tmp_path / "state.pt", dataclasses.replace(CONFIG, epochs=10))
+    weights = [dict(m.named_parameters())["3.weight"] for m in (start, averaged, model)]
+    assert not torch.allclose(weights[1], weights[0], atol=1e-4) and not torch.equal(weights[1], weights[2])
+    assert (weights[1] - weights[2]).norm() < (weights[1] - weights[0]).norm()
+
+
+def test_the_gradient_is_clipped(tmp_path):
+    """With a bound of nearly nothing, even AdamW's epsilon outweighs the gradient, and the weights stay."""
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
+    config = dataclasses.replace(CONFIG, weight_decay=0.0, clip_grad=1e-12)
+    model, *_ = run(tmp_path / "state.pt", config)
+    for before, after in zip(start.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+    free, *_ = run(tmp_path / "free.pt", dataclasses.replace(config, clip_grad=5.0))
+    assert any((a - b).abs().max() > 1e-3 for a, b in zip(start.parameters(), free.parameters(), strict=True))
+
+
+def test_every_epoch_augments_in_its_own_way(tmp_path):
+    """The generators are seeded for each step: an image is seen another way in another epoch, and the same after a
+    restart."""
+    drawn = {}
+
+    def loss(model, batch, epoch):
+        drawn.setdefault(epoch, []).append(torch.rand(()).item())
+        return model(batch[0].flatten(1)[:, :1]).sum(1)
+
+    for name in ("a.pt", "b.pt"):
+        model = nn.Linear(1, 1)
+        groups = [{"params": list(model.parameters())}]
+        fit(
+            Accelerator(cpu=True), model, groups, Pixels(), loss, CONFIG, tmp_path / name, {},
+            lambda history, averaged: None,
+        )  # fmt: skip
+    steps = len(drawn[0]) // 2
+    first, second = ([x for epoch in drawn.values() for x in part(epoch)] for part in (
+        lambda x: x[:steps], lambda x: x[steps:]
+    ))  # fmt: skip
+    assert first == second and len(set(first)) == len(first) == CONFIG.epochs * steps

@@ -142,7 +142,7 @@ def test_a_lesson_from_upload_to_handout(server, browser, python, screen):
     page.locator("#guess").get_by_label(wrong, exact=True).click()
     step("6-guess")
     page.click("#to-see")
-    expect(page.locator("#reveal")).to_contain_text(f"You guessed: {wrong}. Not so.")
+    expect(page.locator("#reveal")).to_contain_text(f"You guessed: {wrong}. Not quite.")
     expect(page.locator("#reveal")).to_contain_text(found.text)
     expect_shares(page, "#reveal", [found.answers[view][code] for code in CODES for view in found.answers])
     step("7-see")

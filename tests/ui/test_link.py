@@ -49,14 +49,14 @@ def test_unknown_values_are_named_and_the_rest_is_restored():
     state, problems = CHOICES.read("?age=54&site=back&example=mole&__theme=dark&utm_source=mail&lesson=")
     assert state == {"site": "back"}
     assert problems == [
-        "The link's age '54' is not known and was left out; choose unknown, 0, 55.",
-        "The link's example 'mole' is not known and was left out; choose ISIC_1, ISIC_2 or the id of a held-out "
+        "The link's age '54' is not known and was ignored; choose unknown, 0, 55.",
+        "The link's example 'mole' is not known and was ignored; choose ISIC_1, ISIC_2 or the id of a held-out "
         "photograph.",
-        "The link's lesson '' is not known and was left out; choose first, second.",
+        "The link's lesson '' is not known and was ignored; choose first, second.",
     ]
     assert CHOICES.read("?%ff&&=&age&=55;") == (
         {},
-        ["The link's age '' is not known and was left out; choose unknown, 0, 55."],
+        ["The link's age '' is not known and was ignored; choose unknown, 0, 55."],
     )
     assert len(CHOICES.read("?" + "age=1&" * 10_000)[1]) == 1
     assert len(CHOICES.read("?age=" + "x" * 100_000)[1][0]) < 200
@@ -122,7 +122,7 @@ def test_a_link_opens_a_lesson_and_a_held_out_photograph(server, page):
 
 def test_unknown_values_in_a_link_are_told_on_the_page(server, page):
     page.goto(f"{server}/?age=57&sex={quote('<img src=x onerror=alert(1)>')}&site=back&utm_source=mail")
-    expect(page.get_by_text("The link's age '57' is not known and was left out; choose unknown, 0, 5,")).to_be_visible()
+    expect(page.get_by_text("The link's age '57' is not known and was ignored; choose unknown, 0, 5,")).to_be_visible()
     expect(page.get_by_text("The link's sex '<img src=x onerror=alert(1)>' is not known")).to_be_visible()
     expect_state(page, "Answer", "unknown", "unknown", "back", "most probable")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def test_a_copied_link_opens_the_same_page_and_tells_nothing_of_an_upload(server
     page.click("#copy-link")
     link = f"{server}/?age=75&sex=female&site=face&diagnosis=mel&tab=influence&example=ISIC_0024329"
     expect(page.locator("#link textarea")).to_have_value(link)
-    expect(page.locator("#link")).to_contain_text("Link, copied")
+    expect(page.locator("#link")).to_contain_text("Link (copied)")
     expect(page.locator("#link textarea")).to_be_in_viewport()
     expect(page.locator("#link")).not_to_contain_text(NOT_YOURS)
     assert page.evaluate("navigator.clipboard.readText()") == link
@@ -179,6 +179,6 @@ def test_where_a_page_may_not_copy_the_link_is_shown(server, browser):
     page.goto(f"{server}/?age=5")
     expect(page.locator("#age input")).to_have_value("5")
     page.click("#copy-link")
-    expect(page.locator("#link")).to_contain_text("Link, to copy")
+    expect(page.locator("#link")).to_contain_text("Link (to copy)")
     expect(page.locator("#link textarea")).to_have_value(f"{server}/?age=5")
     page.close()

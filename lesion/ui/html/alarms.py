@@ -41,7 +41,7 @@ def by_prevalence(rows: Sequence[tuple[str, float, float]]) -> str:
     )
     return (
         '<div class="chart"><table><caption>The same photograph where melanoma is rare and where it is common</caption>'
-        '<thead><tr><th scope="col">diagnoses</th><th scope="col">melanomas among all</th>'
+        '<thead><tr><th scope="col">prevalence</th><th scope="col">melanomas among all</th>'
         f'<th scope="col">this photograph</th></tr></thead><tbody>{body}</tbody></table></div>'
     )
 
@@ -67,13 +67,13 @@ def alarm(alarm: Alarm, prevalence: str) -> str:
         return f"<b>{value:.0%}</b> ({interval[0]:.0%} to {interval[1]:.0%})"
 
     true = in_hundred(alarm.positive_predictive_value, "no alarm rings")
-    missed = in_hundred(alarm.missed, "every alarm rings")
+    missed = in_hundred(alarm.missed, "the alarm always rings")
     return (
         f'<div class="alarm" aria-live="polite"><dl>'
         f"<dt>Melanomas found (sensitivity)</dt><dd>{rate(alarm.sensitivity, alarm.sensitivity_interval)}</dd>"
-        f"<dt>Others left in peace (specificity)</dt><dd>{rate(alarm.specificity, alarm.specificity_interval)}</dd>"
-        f"<dt>Of the alarms, truly melanomas</dt><dd><b>{true}</b></dd>"
-        f"<dt>Of those without alarm, melanomas all the same</dt><dd><b>{missed}</b></dd></dl>"
+        f"<dt>Others not flagged (specificity)</dt><dd>{rate(alarm.specificity, alarm.specificity_interval)}</dd>"
+        f"<dt>Melanomas among the alarms</dt><dd><b>{true}</b></dd>"
+        f"<dt>Melanomas missed, among those not flagged</dt><dd><b>{missed}</b></dd></dl>"
         f"<p>The last two depend on how common melanoma is: here {percent(alarm.melanoma_share)}. "
         f"{html.escape(prevalence)}</p></div>"
     )

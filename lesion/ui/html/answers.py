@@ -10,10 +10,10 @@ from lesion.ui.html.wording import unbroken
 from lesion.words import percent
 
 UNFAMILIAR = (
-    "This looks unlike the dermoscopic photographs that the model learned from. It answers all the same, since it "
-    "knows nothing else, and the answer may mean little."
+    "This picture looks unlike the dermoscopic photographs that the model was trained on. The model always answers "
+    "with one of its seven diagnoses; here the answer may mean little."
 )
-NO_ANSWER = "There is no answer this time. Please choose again in a few seconds."
+NO_ANSWER = "No answer arrived. Please try again in a few seconds."
 STYLE = """
 .answer h2 { margin: 0; font-size: var(--text-xxl); font-weight: 700; line-height: 1.2; }
 .answer .lead { margin: 0 0 .3rem; }
@@ -41,8 +41,8 @@ STYLE = """
 def set_promise(coverage: float) -> str:
     """What a conformal set is, in words."""
     return (
-        f"Sets made like this are meant to hold the true diagnosis for {percent(coverage)} of photographs like those "
-        "of the collection."
+        f"A prediction set like this should contain the true diagnosis for {percent(coverage)} of photographs like "
+        "those of the collection."
     )
 
 
@@ -53,7 +53,7 @@ def answer(
     unfamiliar: bool,
     truth: str | None = None,
 ) -> str:
-    """The seven diagnoses as bars, the most probable first, and the set of those that come into question.
+    """The seven diagnoses as bars, the most probable first, and the prediction set.
 
     Args:
         probabilities: by code.
@@ -79,14 +79,14 @@ def answer(
     left_out = (
         ""
         if top.code in members
-        else f" {html.escape(top.name)} is the most probable all the same, but below the threshold of its diagnosis; "
-        "where that happens, the set is much less reliable."
+        else f" {html.escape(top.name)} is the most probable diagnosis, but its probability is below its threshold, so "
+        "the set does not contain it. Such sets are much less reliable."
     )
     # A picture of something else was promised nothing.
     members_line = f"<b>{html.escape(set_in_words(members))}?</b> {set_promise(coverage)}{left_out}"
     members_line = "" if unfamiliar else f'<p class="set">{members_line}</p>'
     return (
         f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
-        f'<p class="lead">is the most probable of the seven, with {unbroken(percent(probabilities[top.code]))}.</p>'
+        f'<p class="lead">is the most probable of the seven, at {unbroken(percent(probabilities[top.code]))}.</p>'
         f"{members_line}<ul>{''.join(rows)}</ul>{known}</div>"
     )

@@ -10,9 +10,9 @@ from lesion.ui.html.wording import short
 from lesion.words import percent
 
 CHIPS = {
-    "trunk": "chest, abdomen or back, not told apart",
+    "trunk": "chest, abdomen or back, not specified",
     "acral": "palms and soles",
-    None: "the site is not known",
+    None: "site not known",
 }
 """Sites that have no region of their own, and what they mean."""
 SMALLEST_SCALE = 0.1

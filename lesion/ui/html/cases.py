@@ -48,7 +48,7 @@ def cases(table: pd.DataFrame, photographs: HeldOutPhotographs, title: str) -> s
         text = (
             f"<b>{html.escape(BY_CODE[case.diagnosis].name)}</b><br>"
             f"{percent(case.chosen_probability)} → {percent(case.full_probability)}<br>{html.escape(values)}<br>"
-            f"everything: {html.escape(BY_CODE[case.full].name)}<br>"
+            f"full: {html.escape(BY_CODE[case.full].name)}<br>"
             f"chosen: {html.escape(BY_CODE[case.chosen].name)}"
         )
         if case.image_id in photographs:
@@ -59,9 +59,10 @@ def cases(table: pd.DataFrame, photographs: HeldOutPhotographs, title: str) -> s
             )
         else:
             items.append(f"<li><span>{html.escape(case.image_id)}<br>{text}</span></li>")
+    lesions = "lesion" if len(table) == 1 else "lesions"
     more = f", {len(items)} of them shown" if len(table) > len(items) else ""
     return (
-        f'<div class="cases"><h3>{html.escape(title)}</h3><p>{len(table)} lesion(s){more}.</p>'
+        f'<div class="cases"><h3>{html.escape(title)}</h3><p>{len(table)} {lesions}{more}.</p>'
         f"<ul>{''.join(items)}</ul></div>"
     )
 

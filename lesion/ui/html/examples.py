@@ -43,6 +43,5 @@ def examples(choices: Sequence[Example]) -> str:
             f'<img src="{data_uri(buffer.getvalue(), "webp")}" alt="Example {index + 1}: {values}"></button>'
         )
     return (
-        '<div class="examples"><h2>Examples it never learned from</h2>'
-        f'<div class="strip">{"".join(buttons)}</div></div>'
+        f'<div class="examples"><h2>Examples not used in training</h2><div class="strip">{"".join(buttons)}</div></div>'
     )

@@ -1,9 +1,9 @@
 """What stands above and below the tabs."""
 
 NOTICE = (
-    "<b>For research and teaching only. Not a medical device.</b> Its answers are associations in one collection of "
-    "photographs, mostly of light skin; they are not causes and no medical advice. Do not upload photographs that "
-    "identify a person."
+    "<b>For research and teaching only. Not a medical device.</b> Its answers reflect associations in one collection "
+    "of photographs, mostly of light skin. They show no causes and are not medical advice. Do not upload photographs "
+    "that identify a person."
 )
 HEADER = (
     '<h1 class="page-title">Skin lesions: what the image says, and what age, sex and site add</h1>'

@@ -61,20 +61,23 @@ def heat(
     layer.save(buffer, "PNG", transparency=bytes(range(256)), compress_level=1)
     name = html.escape(BY_CODE[code].name)
     if strength == 0:
-        text = f"No part of this photograph speaks for {name}."
+        text = f"Nothing in this photograph is evidence for {name}."
     elif strength < 0.25:
-        text = f"Faint: little in this photograph speaks for {name}, compared with the most probable diagnosis."
+        text = f"Faint: little in this photograph is evidence for {name}, compared with the most probable diagnosis."
     else:
-        text = f"Bright areas spoke most for {name}."
+        text = f"Warm colours mark the strongest evidence for {name}."
     square, note = "", ""
     if box != (0, 0, *size):
-        square, note = f'<span class="read" style="{place(size, box)}"></span>', " Only the bright square is read."
+        square, note = (
+            f'<span class="read" style="{place(size, box)}"></span>',
+            " The model reads only the bright square.",
+        )
     return (
         f'<figure class="heat"><div class="frame"><img src="{data_uri(photograph, "jpeg")}" alt="The photograph">'
         f'<img class="layer" src="{data_uri(buffer.getvalue(), "png")}" alt="Heat map: {text}">{square}</div>'
         f'<div class="scale"><span>no evidence</span><span class="ramp"></span><span>most</span></div>'
-        f"<figcaption>{text} On one scale with the most probable diagnosis ({html.escape(method)}).{note}</figcaption>"
-        f"</figure>"
+        f"<figcaption>{text} The scale is shared with the most probable diagnosis ({html.escape(method)}).{note}"
+        f"</figcaption></figure>"
     )
 
 
@@ -125,10 +128,10 @@ def map_quality(measured: dict) -> str:
     area = measured["area share"]["value"]
     return (
         '<details class="map-quality"><summary>How good are these maps?</summary>'
-        f"<p>Measured on {measured['images']:,} photographs the model never trained on, whose lesions' outlines were "
-        f"drawn or checked by hand. The lesion fills {percent(area)} of a photograph on average: a map that is the "
-        "same everywhere has that share inside it. Photographers centre lesions, so a blob in the middle, as wide as "
-        "the map, is the guess to beat.</p>"
+        f"<p>Measured on {measured['images']:,} photographs not used in training, with outlines of the lesions that "
+        f"were drawn or checked by hand. The lesion fills {percent(area)} of a photograph on average, so a uniform map "
+        "has that share inside it. Photographers centre lesions, so the baseline is a blob in the middle, as wide as "
+        "the map.</p>"
         '<div class="scroll"><table><thead><tr><th scope="col">map</th><th scope="col">share of it inside the lesion '
         '(95 % interval)</th><th scope="col">photographs whose hottest point is inside the lesion</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></details>"

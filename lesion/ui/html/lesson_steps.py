@@ -28,7 +28,7 @@ def reveal(question: str, correct: str, guess: str | None, texts: Sequence[str])
     """A lesson's answer, and how the guess did."""
     verdict = ""
     if guess is not None:
-        verdict = "You guessed right." if guess == correct else f"You guessed: {guess}. Not so."
+        verdict = "You guessed right." if guess == correct else f"You guessed: {guess}. Not quite."
     return (
         f'<div class="lesson" aria-live="polite"><h2>{html.escape(question)}</h2>'
         f"<p><b>{html.escape(correct)}.</b> {html.escape(verdict)}</p>{paragraphs(texts)}</div>"

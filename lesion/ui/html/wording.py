@@ -10,7 +10,7 @@ from lesion.words import percent
 
 def short(probability: float) -> str:
     """The percent as a label has room for it, as HTML."""
-    return html.escape(percent(probability).replace("less than ", "<"))
+    return html.escape(percent(probability).replace("less than ", "<").replace("more than ", ">"))
 
 
 def name_of(code: str) -> str:

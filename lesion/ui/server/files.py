@@ -21,7 +21,7 @@ from lesion.errors import UserError
 
 PREFIX = "skin-lesion-demo-"
 KEPT = 40 * 60
-"""Seconds after which a file is removed, whatever happened to it."""
+"""Seconds after its last use that a file is removed; `PhotographStore.get` renews the time of a photograph."""
 ROOM = 2 * 10**9
 """Bytes of all files together; beyond them the oldest go first."""
 PAUSE = 10
@@ -45,7 +45,7 @@ def own_folder() -> Iterator[Path]:
         folder, lock = new_folder(parent)
     except OSError as error:
         raise UserError(
-            f"No folder for uploads can be made in {parent} ({error.strerror}); name another in GRADIO_TEMP_DIR."
+            f"Cannot make a folder for uploads in {parent} ({error.strerror}); set GRADIO_TEMP_DIR to another folder."
         ) from None
     stopped = threading.Event()
 

@@ -24,7 +24,7 @@ from gradio_client.utils import traverse
 
 __all__ = ["FnIndexInferError", "UploadsOnlyBlocks", "queue_length", "served_file"]
 
-NO_ADDRESSES = "This app opens no web addresses. Please download the photograph and give the file."
+NO_ADDRESSES = "This app does not open web addresses. Please download the photograph and upload the file."
 NO_FILE = "Give the photograph as a file: from gradio_client with handle_file(...)."
 GONE = "The photograph is no longer on the server; please upload it again."
 

@@ -28,7 +28,7 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
         None. share: whether through Gradio's servers.
 
     Raises:
-        UserError: a value is not accepted, no checkpoint is given and none is bundled, or nobody can listen there.
+        UserError: a value is not accepted, no checkpoint is given and none is bundled, or the app cannot listen there.
     """
     # Gradio would read the first three too, when it is imported and otherwise than we do: an address of IPv6 fails in
     # it, a port that is taken makes it choose another, and what is wrong is no sentence.
@@ -71,8 +71,8 @@ def parse_root_path(text: str) -> str:
     """
     if text and not text.startswith(("/", "http://", "https://")):
         raise UserError(
-            f"GRADIO_ROOT_PATH {shown(text)} is not accepted; give a path that begins with a slash, as /skin/lesions, "
-            "or the whole address, as https://example.org/skin/lesions."
+            f"GRADIO_ROOT_PATH {shown(text)} is not accepted; give a path that begins with a slash, such as "
+            "/skin/lesions, or the whole address, such as https://example.org/skin/lesions."
         )
     return text.rstrip("/")
 
@@ -95,7 +95,7 @@ def check_listening(host: str, port: int | None) -> None:
     """Tries to listen.
 
     Raises:
-        UserError: the address is none of this machine's, or the port is taken or needs other rights.
+        UserError: the address does not belong to this machine, or the port is taken or needs other rights.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -103,6 +103,6 @@ def check_listening(host: str, port: int | None) -> None:
     except OSError as error:
         place = host if port is None else f"{host}, port {port}"
         raise UserError(
-            f"Nobody can listen on {place} ({error.strerror}); choose another with --host and --port, or "
+            f"Cannot listen on {place} ({error.strerror}); choose another with --host and --port, or "
             "GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."
         ) from None

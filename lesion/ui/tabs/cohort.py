@@ -63,8 +63,8 @@ class Views:
                 comparison.confusion(found.confusions["full"], "Full model: image, age, sex and site"),
                 comparison.confusion(found.confusions["chosen"], f"Chosen model: {chosen}"),
             ),
-            cases.cases(found.rescued, self.photographs, f"Right with everything, wrong with {chosen}"),
-            cases.cases(found.ruined, self.photographs, f"Right with {chosen}, wrong with everything"),
+            cases.cases(found.rescued, self.photographs, f"Right with all inputs, wrong with {chosen}"),
+            cases.cases(found.ruined, self.photographs, f"Right with {chosen}, wrong with all inputs"),
         )
 
     def show_importance(self, *subgroup_and_rule: str) -> str:
@@ -156,7 +156,7 @@ def build_views() -> tuple[list[gr.HTML], gr.HTML]:
         )
     )
     importances = gr.HTML(elem_id="importances")
-    gr.HTML(pieces.section("Confusion matrix", "Rows: confirmed diagnosis. Columns: the model's answer."))
+    gr.HTML(pieces.section("Confusion matrices", "Rows: confirmed diagnosis. Columns: the model's answer."))
     confusions = gr.HTML(elem_id="confusions")
     gr.HTML(
         pieces.section(

@@ -6,7 +6,7 @@ import gradio as gr
 
 from lesion.errors import UserError
 from lesion.report.reading import belongs, read_report
-from lesion.ui.api import endpoint
+from lesion.ui.api import in_sentences
 from lesion.ui.html.report.document import MISSING, OF_ANOTHER, render
 
 
@@ -14,7 +14,7 @@ def build(folder: Path, tab: gr.Tab) -> None:
     """Builds the tab inside the current gr.Tab.
 
     Args:
-        folder: of the checkpoint; report.json and its figures are read anew whenever the tab is chosen.
+        folder: of the checkpoint; report.json and its figures are read again whenever the tab is chosen.
         tab: whose selection fills it.
     """
 
@@ -26,9 +26,9 @@ def build(folder: Path, tab: gr.Tab) -> None:
 
     shown = gr.HTML(elem_id="model-report")
     tab.select(lambda: render(folder), None, shown, api_visibility="private", show_progress="minimal")
-    endpoint(
-        "model_report", model_report, [], gr.JSON(label="Answer", visible=False),
-        "Gives the report on the checkpoint that answers here, as `python -m lesion.evaluate` wrote it: every metric "
-        "on the test part with its 95 % interval, and what each one means. With a warning where it was written for "
-        "another checkpoint.",
+    gr.api(
+        in_sentences(model_report), api_name="model_report",
+        api_description="Returns the report on the checkpoint that answers here, as `python -m lesion.evaluate` wrote "
+        "it: every metric on the test part with its 95 % interval, and what each one means. It has a warning where it "
+        "was written for another checkpoint.",
     )  # fmt: skip

@@ -55,7 +55,7 @@ def test_what_lies_outside_the_centre_square_is_shaded(size, expected):
         return
     (square,) = squares(figure)
     assert place(square) == pytest.approx(expected, abs=1e-3)
-    assert "Only the bright square is read." in "".join(figure.find("figcaption").itertext())
+    assert "The model reads only the bright square." in "".join(figure.find("figcaption").itertext())
     assert re.search(r"\.heat \.read \{[^}]*box-shadow", heat_map.STYLE)
 
 

@@ -233,7 +233,7 @@ def test_a_full_queue_says_so_and_goes_on(app, browser):
                 with suppress(AssertionError):
                     expect(page.get_by_text(BUSY).first).to_be_visible(timeout=8000)
                     break
-            expect(page.locator("#answer [role=alert]")).to_contain_text("no answer this time")
+            expect(page.locator("#answer [role=alert]")).to_contain_text("No answer arrived")
             expect(page.locator("#change")).not_to_contain_text("Knowing")  # no answer to something else stays
         finally:
             stop.set()

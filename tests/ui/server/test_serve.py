@@ -70,8 +70,8 @@ def test_settings_by_environment_and_the_command_line_wins(settings):
     [
         ("GRADIO_SERVER_PORT", "http", "Port 'http' is not accepted; give a number from 1 to 65535"),
         ("GRADIO_SERVER_PORT", "70000", "from 1 to 65535"),
-        ("GRADIO_SERVER_NAME", "203.0.113.7", "Nobody can listen on 203.0.113.7 .* GRADIO_SERVER_NAME"),
-        ("GRADIO_SERVER_NAME", "no such host", "Nobody can listen on no such host"),
+        ("GRADIO_SERVER_NAME", "203.0.113.7", "Cannot listen on 203.0.113.7 .* GRADIO_SERVER_NAME"),
+        ("GRADIO_SERVER_NAME", "no such host", "Cannot listen on no such host"),
         ("GRADIO_ROOT_PATH", "skin/lesions", "begins with a slash"),
         ("LESION_LOGIN", "secret", "give user:password"),
         ("LESION_LOGIN", ":secret", "give user:password"),

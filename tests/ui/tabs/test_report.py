@@ -169,10 +169,10 @@ def section(root: ElementTree.Element, key: str) -> str:
 def test_a_complete_report_in_words(folder):
     root = shown(folder, complete_report())
     everything = text(root)
-    assert not re.search(r"\bnan\b|None|not in the form", everything, re.IGNORECASE)
+    assert not re.search(r"\bnan\b|None|cannot read this part", everything, re.IGNORECASE)
     assert [a.get("href") for a in root.iter("a")][:-1] == [f"#report-{s.key}" for s in document.SECTIONS]
     overview = section(root, "overview")
-    assert "1,002 photographs of 747 skin lesions" in overview and "set apart by lesion" in overview
+    assert "1,002 photographs of 747 skin lesions" in overview and "split by lesion" in overview
     assert "77 (75 to 79) with photograph and metadata, 72 (70 to 74) with the photograph alone" in overview
     assert "melanocytic nevus, the most common one, would be right for 67" in overview
     assert "0.772 (0.748 to 0.794)" in overview and "+0.042 (0.032 to 0.052)" in overview
@@ -189,7 +189,7 @@ def test_a_complete_report_in_words(folder):
     sets = section(root, "sets")
     assert "for 90 % of the photographs" in sets and "1.93 (1.91 to 1.95)" in sets
     assert "90.0\u00a0% (88.0\u00a0% to 92.0\u00a0%)".replace("\u00a0", " ") in sets
-    assert sets.count("too few to have its own") == 2
+    assert sets.count("too few lesions for its own") == 2
     others = section(root, "out-of-distribution")
     assert "noise" in others and "62.5 %" in others and "5.2 % (4.2 % to 6.2 %)" in others
     assert "+4.0 (2.0 to 6.0)" in section(root, "explanations")
@@ -198,7 +198,7 @@ def test_a_complete_report_in_words(folder):
     assert "64 × 64 pixels, 6 epochs" in systems and "2 trainings each" in systems
     assert "As published: split by image" in systems and "0.718" in systems
     against = section(root, "against")
-    assert "only this one right for 30, only the other for 12; p < 0.001" in against
+    assert "only this one was right for 30, only the other for 12; p < 0.001" in against
     assert "weights-before (" in against
 
 
@@ -254,13 +254,13 @@ def test_a_section_in_another_form_spares_the_others(folder, key):
     report[key] = {"learning": "here" in key} if key == "curves" else {"first": "not", "families": [1]}
     root = shown(folder, report)
     if key != "curves":
-        assert "not in the form that this app reads" in section(root, OPTIONAL[key])
+        assert "This app cannot read this part of the report" in section(root, OPTIONAL[key])
     assert "0.772 (0.748 to 0.794)" in section(root, "overview")
 
 
 def test_another_checkpoints_report_is_shown_with_a_warning(folder):
     root = shown(folder, complete_report(), own=False)
-    assert "of another checkpoint" in text(root.find("div[@role='alert']"))
+    assert "belongs to another checkpoint" in text(root.find("div[@role='alert']"))
     assert "0.772 (0.748 to 0.794)" in section(root, "overview")
     assert shown(folder, complete_report()).find("div[@role='alert']") is None
 

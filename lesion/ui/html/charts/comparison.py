@@ -11,7 +11,7 @@ from lesion.metrics.scores import Difference
 from lesion.ui.html.charts.tracks import spanning, whisker
 from lesion.ui.html.wording import abbreviation, brief, name_of, number, percentage, signed
 
-MARKS = "▲ and ▼ stand where the interval leaves it out."
+MARKS = "▲ and ▼ mark differences whose interval excludes zero."
 STYLE = """
 .chart.importances { max-width: none; }
 .chart.differences thead td { width: 28%; }
@@ -69,7 +69,7 @@ def differences(figures: dict[str, Difference], first: str, second: str, note: s
         + "".join(f'<th scope="col" class="model">{html.escape(name)} (%)</th>' for name in (first, second))
         + '<th scope="col">difference in percentage points '
         f"(95 % interval)</th></tr></thead><tbody>{''.join(body)}</tbody></table><p>Dot: the difference; line: its "
-        f"95 % interval; upright line: no difference. {html.escape(note) or MARKS}</p></div>"
+        f"95 % interval; vertical line: no difference. {html.escape(note) or MARKS}</p></div>"
     )
 
 

@@ -36,7 +36,7 @@ def roc(alarm: Alarm, threshold: float) -> str:
     parts.append(words(at_x + beside, min(at_y + 30, y.start - 8), f"threshold {short(threshold)}", anchor, "strong"))
     says = (
         f"At threshold {short(threshold)} the alarm finds {between(alarm.sensitivity, alarm.sensitivity_interval)} of "
-        "the melanomas and is a false alarm for "
+        "the melanomas and raises a false alarm for "
         f"{between(1 - alarm.specificity, [1 - end for end in reversed(alarm.specificity_interval)])} of the others."
     )
     return f'<div class="chart roc">{svg(430, 422, says, parts)}<p>{says}</p></div>'

@@ -1,4 +1,4 @@
-"""The report's sections beside other systems and another checkpoint."""
+"""The report's comparisons with other systems and another checkpoint."""
 
 import html
 from collections.abc import Callable
@@ -45,17 +45,17 @@ def systems(report: dict, figure: Callable[[str], str]) -> str:
     columns = [Column(metric_name(m), above=f"under {rule_in_words(m)}") for m in SYSTEM_METRICS]
     columns += [
         Column("Parameters, millions"),
-        Column("Training, ms a photograph", "in a step with 32 on the CPU, bfloat16, reading no files"),
+        Column("Training, ms per photograph", "in a step with 32 on the CPU, bfloat16, reading no files"),
         Column("Answer, ms", "one photograph, on the CPU"),
     ]
     text = (
         f"Every system got the same budget: photographs of {budget['image_size']} × {budget['image_size']} pixels, "
         f"{budget['epochs']} epochs, the same recipe, {trainings} each, from {budget['start']}. A figure is the "
-        "mean over the trainings. Its interval covers the choice of test lesions, not the luck of a training: that is "
-        "seen in the figures of the single trainings. Below it, the difference of the first system minus this one. "
-        "These are small trainings for a fair comparison, not what each system could reach."
+        "mean over the trainings. Its interval covers the choice of test lesions, not the chance in a training, which "
+        "the figures of the single trainings show. Below them is the difference: the first system minus this one. "
+        "These are small trainings for a fair comparison, not the best that each system can reach."
     )
-    return pieces.section("Beside the reference systems", text) + table(
+    return pieces.section("Comparison with reference systems", text) + table(
         columns,
         {**by_split, "As published: split by image, other test photographs, their own decision rule": published},
     )
@@ -82,7 +82,7 @@ def against(report: dict, figure: Callable[[str], str]) -> str:
         test = tests["first image of each lesion"]
         p = "p &lt; 0.001" if test["p_value"] < 0.001 else f"p = {three(test['p_value'])}"
         items.append(
-            f"<li>Decided under {html.escape(rule)}, one photograph a lesion: only this one right for "
+            f"<li>Decided under {html.escape(rule)}, one photograph per lesion: only this one was right for "
             f"{count(test['first only'])}, only the other for {count(test['second only'])}; {p} (McNemar's exact "
             "test).</li>"
         )
@@ -91,7 +91,7 @@ def against(report: dict, figure: Callable[[str], str]) -> str:
         "split, answered the same test photographs."
     )
     return (
-        pieces.section("Beside another checkpoint", text)
+        pieces.section("Comparison with another checkpoint", text)
         + metrics_table(report, columns, HEADLINE, [minus])
         + f"<ul>{''.join(items)}</ul>"
     )

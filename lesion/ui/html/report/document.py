@@ -20,12 +20,12 @@ from lesion.ui.html.report.figures import figure
 from lesion.ui.html.report.performance import diagnoses, learning, overview, subgroups
 from lesion.ui.html.report.trust import calibration, conformal, explanations, novelty
 
-MISSING = f"This checkpoint has no report yet. To measure it on the photographs it never saw, run “{EVALUATE}”."
+MISSING = f"This checkpoint has no report yet. To measure it on photographs not used in training, run “{EVALUATE}”."
 OF_ANOTHER = (
-    "This report is of another checkpoint, or of this one before it was changed: none of the figures below need hold "
-    f"for the model that answers in this app. To measure it, run “{EVALUATE}”."
+    "This report belongs to another checkpoint, or to this one before it was changed. Its figures may not hold for the "
+    f"model that answers in this app. To measure that model, run “{EVALUATE}”."
 )
-UNREADABLE = f"This part of the report is not in the form that this app reads. Run “{EVALUATE}” to write it anew."
+UNREADABLE = f"This app cannot read this part of the report. Run “{EVALUATE}” to write it again."
 STYLE = """
 #model-report { min-height: 60vh; }
 .report { font-size: var(--text-md); line-height: 1.45; }
@@ -113,9 +113,9 @@ SECTIONS = (
     Section("overview", "What was measured", ("metrics",), overview),
     Section("diagnoses", "Each diagnosis", tuple(f"per class, {rule}" for rule in RULES.values()), diagnoses),
     Section("calibration", "Calibration", ("calibration",), calibration),
-    Section("subgroups", "For whom it works", ("subgroups",), subgroups),
-    Section("sets", "Sets of diagnoses", ("conformal",), conformal),
-    Section("out-of-distribution", "Other pictures", ("novelty",), novelty),
+    Section("subgroups", "Subgroups", ("subgroups",), subgroups),
+    Section("sets", "Prediction sets", ("conformal",), conformal),
+    Section("out-of-distribution", "Out-of-distribution images", ("novelty",), novelty),
     Section("explanations", "Heat maps", ("explanations",), explanations),
     Section("systems", "Reference systems", ("systems",), systems),
     Section("against", "Another checkpoint", ("against",), against),

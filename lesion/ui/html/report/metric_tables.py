@@ -90,7 +90,7 @@ def metrics_table(report: dict, columns: dict[str, dict], metrics: Sequence[str]
             continue
         key = metric.rpartition(".")[2]
         rule = rule_in_words(metric)
-        notes = [f"decided under {rule}" if rule in RULES.values() else "no decision: reads probabilities"]
+        notes = [f"decided under {rule}" if rule in RULES.values() else "no decision: uses the probabilities"]
         if key in LOWER_IS_BETTER:
             notes.append("lower is better")
         cells = [

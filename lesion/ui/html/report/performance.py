@@ -47,14 +47,14 @@ def overview(report: dict, figure: Callable[[str], str]) -> str:
     """What was measured, and the headline table."""
     images, lesions, rounds = report["images"], report["lesions"], report["bootstrap"]["rounds"]
     if report["split"] == "lesion":
-        split = "It was set apart by lesion: all photographs of one lesion are on the same side."
+        split = "The data were split by lesion: all photographs of one lesion are on the same side."
     else:
         split = (
-            "It was set apart by image, as in the published work: other photographs of the same lesions were learned "
-            "from, which flatters every figure."
+            "The data were split by image, as in the published work: other photographs of the same lesions were used "
+            "in training, which makes every figure look better than it is."
         )
     text = (
-        f"{count(images)} photographs of {count(lesions)} skin lesions that the model did not learn from: the "
+        f"{count(images)} photographs of {count(lesions)} skin lesions that were not used in training: the "
         f"{report['part']} part. {split} {report['note']}"
     )
     metrics = report["metrics"]
@@ -72,21 +72,20 @@ def overview(report: dict, figure: Callable[[str], str]) -> str:
         pieces.section("What was measured", text)
         + f"<p>Of 100 such photographs the model names the confirmed diagnosis for {of_100}. For comparison: always "
         f"answering {wording.name_of(common).lower()}, the most common one, would be right for {always}.</p>"
-        "<p>The numbers in brackets are 95 % intervals: how far a figure moves when the lesions are drawn anew, with "
-        f"replacement, {count(rounds)} times. They cover the choice of the test lesions, not the luck of a "
-        "training.</p>"
-        "<p>A probability becomes a decision by one of two rules, and each figure says which:</p><ul>"
+        "<p>The numbers in brackets are 95 % intervals, from resampling the lesions with replacement "
+        f"{count(rounds)} times. They cover the choice of the test lesions, not the chance in a training.</p>"
+        "<p>One of two rules turns the probabilities into a decision, and each figure says which:</p><ul>"
         f"<li><b>{RULES['dataset']}</b>: the most probable diagnosis, where diagnoses are as common as in this "
-        "collection. Made for accuracy; rare diagnoses are seldom named.</li>"
-        f"<li><b>{RULES['uniform']}</b>: the most probable diagnosis, were all seven equally common. Made for balanced "
-        "accuracy; rare diagnoses are named more often, and more often wrongly.</li></ul>"
+        "collection. It suits accuracy; rare diagnoses are seldom named.</li>"
+        f"<li><b>{RULES['uniform']}</b>: the diagnosis that would be most probable if all seven were equally common. "
+        "It suits balanced accuracy; rare diagnoses are named more often, and more often wrongly.</li></ul>"
         "<p>Some figures need no decision. <b>AUROC</b>, the area under the ROC curve, is how often a photograph with "
         "a diagnosis gets a higher probability of it than one without; 0.5 is chance. <b>Melanomas found at 90 % "
-        "specificity</b>: by an alarm that leaves 90 of 100 other photographs in peace. Log-loss, Brier score and "
-        "calibration error judge the probabilities themselves.</p>"
+        "specificity</b>: the share found by an alarm that flags 10 of 100 other photographs. Log-loss, Brier score "
+        "and calibration error judge the probabilities themselves.</p>"
         + metrics_table(report, columns, HEADLINE, differences)
         + definitions(report, [*HEADLINE, *PER_CLASS, "auroc"])
-        + f"<details><summary>Other averages, and each under the other rule</summary>{folded}"
+        + f"<details><summary>Other averages, and figures under the other rule</summary>{folded}"
         + f"{definitions(report, ['macro_f1'])}</details>"
     )
 
@@ -111,22 +110,22 @@ def diagnoses(report: dict, figure: Callable[[str], str]) -> str:
         if f"confusion matrix, {rule}" in report
     ]
     text = (
-        "Recall: of the melanomas, how many are called melanoma? Precision: of those called melanoma, how many are? A "
-        "rule can raise one at the cost of the other; F1 is one figure for both. AUROC and average precision judge the "
-        "order in which the probabilities put the photographs, whatever the rule. Few photographs make wide intervals."
+        "Recall: how many of the melanomas are called melanoma? Precision: how many of those called melanoma are "
+        "melanomas? A rule can raise one at the cost of the other; F1 combines both. AUROC and average precision judge "
+        "how the probabilities rank the photographs and do not depend on the rule. Few photographs give wide intervals."
     )
     return (
         pieces.section("Each diagnosis", text)
         + table(columns, {"": rows}, kind="many")
         + definitions(report, [*PER_CLASS, *RANKING])
-        + pieces.section("What is taken for what", "Rows: confirmed diagnosis. Columns: the model's answer.")
+        + pieces.section("Confusion matrices", "Rows: confirmed diagnosis. Columns: the model's answer.")
         + pieces.side_by_side(*matrices)
         + pictures(figure("roc.png"), figure("precision_recall.png"))
     )
 
 
 def subgroups(report: dict, figure: Callable[[str], str]) -> str:
-    """For whom it works: every subgroup, or the sentence on why it cannot be judged."""
+    """Results by subgroup: each of them, or the sentence on why it cannot be judged."""
     names = {metric: "Melanomas found" if "recall" in metric else metric_name(metric) for metric in BY_SUBGROUP}
     known = report.get("definitions", {})
     columns = [
@@ -157,11 +156,12 @@ def subgroups(report: dict, figure: Callable[[str], str]) -> str:
             rows.append(Row(head, cells))
         groups[FIELDS[field]] = rows
     text = (
-        "The same figures for parts of the test part. Subgroups differ in how hard their lesions are, too: faces carry "
-        "other diagnoses than feet, and balanced accuracy is the mean over those that occur. So a gap shows where the "
-        "model errs more, not why. The data do not record skin colour, and most of it is light."
+        "The same figures for subgroups of the test part. Subgroups also differ in how difficult their lesions are: "
+        "the diagnoses on faces differ from those on feet, and balanced accuracy averages over the diagnoses that "
+        "occur. So a gap shows where the model makes more errors, not why. The data do not record skin colour; most "
+        "of the skin is light."
     )
-    return pieces.section("For whom it works", text) + table(columns, groups, kind="lines")
+    return pieces.section("Results by subgroup", text) + table(columns, groups, kind="lines")
 
 
 def dot(axis: svg.Axis, entry: dict) -> str:
@@ -177,5 +177,5 @@ def dot(axis: svg.Axis, entry: dict) -> str:
 def learning(report: dict, figure: Callable[[str], str]) -> str:
     """The learning curves, where there are any."""
     picture = figure("curves.png") if "learning" in report["curves"] else ""
-    text = "Losses of training and validation, epoch by epoch, and how many validation photographs were named rightly."
-    return picture and pieces.section("How it learned", text) + pictures(picture)
+    text = "Training and validation loss by epoch, and the share of validation photographs named correctly."
+    return picture and pieces.section("Learning curves", text) + pictures(picture)

@@ -105,7 +105,7 @@ def measured(
     if low is None or high is None:
         interval = "no interval"
     elif low == high:  # no resampling differs from another, which says nothing of other photographs
-        interval = "all alike: no interval"
+        interval = "all equal: no interval"
     else:
         interval = f"{word(low)} to {word(high)}"
     return f'<b>{(first_word or word)(entry["value"])}</b> <span class="interval">({interval})</span>'
