@@ -17,7 +17,7 @@ PHOTOGRAPHS = 64
 EXACT, ROUNDED = (0.002, 0.005), (0.05, 0.05)
 """Largest median relative difference of an embedding, and largest difference of the probabilities in 95 % of the
 photographs: where both were computed in float32 (the stored ones are kept in float16), and where one was in bfloat16 or
-float16. The same photographs at another size (a median of 0.7 %, and 0.02) are accepted in the second case."""
+float16."""
 
 
 def check_answers(predictor: Predictor, table: pd.DataFrame, count: int = PHOTOGRAPHS) -> tuple[float, float]:

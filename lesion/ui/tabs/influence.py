@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.components import Component
 
 from lesion.inference.photograph_store import PhotographStore
-from lesion.teaching.cohort import Cohort
+from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
 from lesion.teaching.influence import SCALES
 from lesion.ui.api import as_given, endpoint, in_sentences
 from lesion.ui.html import body_map, pieces
@@ -143,7 +143,7 @@ def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
     with gr.Row(equal_height=False, elem_id="alarm-row"):
         with gr.Column(min_width=340):
             threshold = gr.Slider(
-                1, 99, THRESHOLD, step=1, label="Alarm at a melanoma probability of (%)", elem_id="threshold",
+                *ALARM_THRESHOLDS, THRESHOLD, step=1, label="Alarm at a melanoma probability of (%)", elem_id="threshold",
                 interactive=True,
             )  # fmt: skip
             here = gr.HTML(elem_id="alarm-here")
