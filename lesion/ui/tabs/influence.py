@@ -143,8 +143,8 @@ def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
     with gr.Row(equal_height=False, elem_id="alarm-row"):
         with gr.Column(min_width=340):
             threshold = gr.Slider(
-                *ALARM_THRESHOLDS, THRESHOLD, step=1, label="Alarm at a melanoma probability of (%)", elem_id="threshold",
-                interactive=True,
+                *ALARM_THRESHOLDS, THRESHOLD, step=1, label="Alarm at a melanoma probability of (%)",
+                elem_id="threshold", interactive=True,
             )  # fmt: skip
             here = gr.HTML(elem_id="alarm-here")
             numbers, curve = views.of_alarm("dataset", 2, THRESHOLD)
