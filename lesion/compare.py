@@ -1,29 +1,28 @@
-"""The reference systems side by side, on one split, with one start, seeds and budget:
+"""The reference systems side by side, on one split, with the same seeds and budget:
 `python -m lesion.compare --data PATH_TO_HAM10000 --image-size 64 --epochs 6`.
 
 Trains DenseNet121 and EfficientNet-B0 on the image alone (the reference work's baselines), ConvNeXt-Small on the image
 alone, with metadata by concatenation and by MetaBlock, and the concatenation once more under the reference work's
-split by image, which leaks lesions. Each training is a checkpoint of its own and is taken up where it stopped. The
-epoch and the calibration are chosen on validation; the test part is scored at the end.
+split by image, which leaks lesions. Each training is a checkpoint of its own. An interrupted one is continued, and a
+finished one is used again if its settings, start and data are those asked for; otherwise the command stops before it
+trains anything. The epoch and the calibration are chosen on validation; the test part is scored at the end.
 
-Several seeds are averaged: a figure is the mean over the seeds, and its interval resamples lesions for all of them
-alike, so it covers the choice of test lesions. What the luck of a training adds is seen in the figures of each seed.
+A figure is the mean over the seeds. Its interval resamples the same lesions for all seeds, so it covers the choice of
+test lesions. The figures of the single seeds show what the luck of a training adds.
 """
 
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from lesion.data.ham10000 import read_table
 from lesion.errors import UserError
-from lesion.files import write_atomically
-from lesion.model.checkpoint import load_config
-from lesion.report.system_runs import Budget, run, start_in_words
-from lesion.report.system_scores import compare
+from lesion.files import prepare_file, prepare_folder, write_atomically
+from lesion.report.system_runs import Budget, check_runs, run
+from lesion.report.system_scores import score_systems, systems_document
 from lesion.report.system_speed import measure_speed
-from lesion.report.systems import PUBLISHED, SYSTEMS, SYSTEMS_FILE
+from lesion.report.systems import SYSTEMS, SYSTEMS_FILE
 
 
 def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Budget]:
@@ -53,39 +52,24 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
 def main() -> None:
     args, budget = parse_arguments()
     chosen = [system for system in SYSTEMS if system.key in args.systems or system is SYSTEMS[0]]
+    results = args.results or args.output / SYSTEMS_FILE
     try:
+        # Whatever can be wrong is checked before the long part.
+        prepare_folder(args.output)
+        prepare_file(results)
         table = read_table(args.data)
+        check_runs(table, chosen, budget, args.seeds, args.output)
         folders = {s.key: [] for s in chosen}
         for seed in args.seeds:
             for system in chosen:
                 folders[system.key].append(run(table, system, budget, seed, args.output))
-        found = compare(folders)
+        scores = score_systems(folders)
+        print("Measuring parameters and times …")
+        document = systems_document(chosen, budget, folders, scores, measure_speed(chosen, budget.image_size))
+        text = json.dumps(document, indent=2) + "\n"
+        write_atomically(results, lambda path: path.write_text(text, encoding="utf-8"))
     except UserError as error:
         sys.exit(f"error: {error}")
-    print("Measuring parameters and times …")
-    speed = measure_speed(chosen, budget.image_size)
-    training = {key: [load_config(folder).training for folder in runs] for key, runs in folders.items()}
-    starts = {start_in_words(t["init"]) for trainings in training.values() for t in trainings}
-    if len(starts) > 1:
-        sys.exit(
-            f"error: {args.output} holds trainings from different starts: {'; '.join(starts)}. Give another --output."
-        )
-    document = {
-        "budget": {
-            **{name: value for name, value in asdict(budget).items() if name not in ("init", "workers")},
-            "seeds": args.seeds,
-            "start": starts.pop(),
-        },
-        "systems": [
-            {**asdict(s), **speed[s.key], "minutes": [t["minutes"] for t in training[s.key]], **found[s.key]}
-            for s in chosen
-        ],
-        "published": PUBLISHED,
-    }
-    results = args.results or args.output / SYSTEMS_FILE
-    results.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=2) + "\n"
-    write_atomically(results, lambda path: path.write_text(text, encoding="utf-8"))
     print(f"Wrote {results}. `python -m lesion.evaluate --systems {results}` puts it into a checkpoint's report.")
 
 

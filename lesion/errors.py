@@ -1,5 +1,4 @@
-"""What people give that cannot be used: the one exception whose message is written for the person at the keyboard, and
-checks of single values."""
+"""The one exception whose message is written for the user, and checks of single values."""
 
 import math
 
@@ -15,7 +14,7 @@ def shown(value: object) -> str:
     """The value as an error message shows it, cut at 40 characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python refuses to spell out an integer of thousands of digits
+    except ValueError:  # Python does not convert an integer of thousands of digits
         return "of thousands of digits"
     except RecursionError:
         return "of lists in lists"
@@ -32,7 +31,7 @@ def parse_number(name: str, value: object, low: float, high: float, unit: str = 
         unit: named in the message.
 
     Raises:
-        UserError: no number, or out of range.
+        UserError: not a number, or out of range.
     """
     try:
         number = math.nan if isinstance(value, bool) else float(value)
@@ -48,7 +47,7 @@ def parse_whole(name: str, value: object, low: int, high: int) -> int:
     """As `parse_number`, for a whole number; 20.0 is one.
 
     Raises:
-        UserError: no whole number, or out of range.
+        UserError: not a whole number, or out of range.
     """
     number = parse_number(name, value, low, high)
     if number != int(number):

@@ -20,7 +20,7 @@ def sha256(path: Path) -> str:
 
 
 def not_writable(path: Path, error: OSError) -> UserError:
-    """The sentence on a file or folder that could not be written."""
+    """The error for a file or folder that cannot be written."""
     return UserError(
         f"{path} cannot be written ({error.strerror or error}); make room there or choose another place and run the "
         "command again, a training with --resume: what was there before is unchanged."
@@ -28,10 +28,10 @@ def not_writable(path: Path, error: OSError) -> UserError:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Makes a folder and tries to write into it, so that one that cannot be written is noticed before the long part.
+    """Makes a folder and tries to write into it, so that one that cannot be written is noticed before the work.
 
     Raises:
-        UserError: it cannot be made, or not written into.
+        UserError: it cannot be made, or nothing can be written into it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def prepare_file(path: Path) -> None:
     """`prepare_folder` for the folder of a file to be written.
 
     Raises:
-        UserError: the file cannot be written, since it is a folder, or for what holds for its folder.
+        UserError: it is a folder, or its own folder cannot be made or written into.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file to write.")
@@ -55,8 +55,8 @@ def prepare_file(path: Path) -> None:
 def write_together(writers: dict[Path, Callable[[Path], object]]) -> None:
     """Writes files that belong together: all of them, or none and everything stays as it was.
 
-    Each is first written beside its place and brought to the disk, which is what fails where there is no room; then all
-    are renamed in the order given. Whoever is killed between two renames leaves the last file the old one.
+    Each is first written beside its place and flushed to the disk, which fails where there is no room. Then all are
+    renamed in the order given. A process that is killed between two renames leaves the last file as it was.
 
     Args:
         writers: what writes each file, called with a temporary path.

@@ -1,4 +1,4 @@
-"""What the machine offers: how many cores are ours, and whether bfloat16 is fast on them."""
+"""What the machine offers: how many cores are available, and whether bfloat16 is fast on them."""
 
 import functools
 import os
@@ -13,25 +13,25 @@ PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def available_cores() -> int:
-    """The cores that the process may use, at least 1: joblib reads the container's CPU quota and the affinity, where
-    torch counts the host's cores."""
+    """The cores that the process may use, at least 1. joblib reads the container's CPU quota and the affinity; torch
+    counts the host's cores."""
     return joblib.cpu_count()
 
 
 def limit_threads() -> None:
-    """Gives numerical libraries as many threads as there are cores for us, unless the environment says otherwise. Those
-    that are loaded already keep theirs.
+    """Gives numerical libraries as many threads as there are available cores, unless the environment says otherwise.
+    Libraries that are loaded already keep their number.
 
-    On two of a host's 64 cores 64 threads would wait for one another. Threads that wait leave the cores to others, but
-    not at once where that can be had, as with the OpenMP of PyTorch on Linux, GNU's: to be woken for each of the
-    hundreds of steps of a pass costs a quarter of it. There "active" means 0.2 ms, and a twentieth of that while more
-    threads than cores are at work.
+    On two of a host's 64 cores, 64 threads would wait for one another. A waiting thread should free its core for
+    others, but not at once: to be woken for each of the hundreds of steps of a pass costs a quarter of its time. With
+    GNU's OpenMP, which PyTorch uses on Linux, "active" with the spin count below means a wait of 0.2 ms, and a
+    twentieth of that while more threads than cores are at work.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
     if sys.platform == "linux":
         os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    else:  # other OpenMPs know no such bound
+    else:  # other OpenMPs have no such limit
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
@@ -40,7 +40,7 @@ def bfloat16_is_faster(rounds: int = 3) -> bool:
     """Whether the CPU multiplies matrices in bfloat16 in less than two thirds of the time of float32, by trying it.
 
     CPUs with instructions for bfloat16 (AVX512-BF16, AMX and others) take half of the time or less; without them it is
-    imitated, several times slower. The matrices are those of a block of ConvNeXt-Small at 224 pixels.
+    emulated, several times slower. The matrices are those of a block of ConvNeXt-Small at 224 pixels.
 
     Args:
         rounds: measurements of each, after one to warm up; the shortest counts.

@@ -16,7 +16,7 @@ from bench.faults import FAULTS, Training, contents, killed, train_uninterrupted
 from safetensors.numpy import load_file
 
 import lesion.pretrain
-import lesion.refit
+import lesion.recalibrate
 from conftest import TINY
 from lesion.data.ham10000 import read_table
 from lesion.data.transforms import ImageTransform
@@ -120,8 +120,10 @@ def test_embeddings_that_find_no_room_are_used_all_the_same(ham10000, tmp_path, 
     assert np.array_equal(found, expected) and "Going on without a cache" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("module", [lesion.pretrain, lesion.refit])
-def test_pretraining_and_refit_without_a_place_are_one_sentence(checkpoint, ham10000, tmp_path, monkeypatch, module):
+@pytest.mark.parametrize("module", [lesion.pretrain, lesion.recalibrate])
+def test_pretraining_and_recalibrating_without_a_place_are_one_sentence(
+    checkpoint, ham10000, tmp_path, monkeypatch, module
+):
     (tmp_path / "file").write_text("")
     given = {"--data": ham10000, "--output": tmp_path / "file" / "folder" / "output"}
     given |= {"--backbone": TINY} if module is lesion.pretrain else {"--checkpoint": checkpoint}
@@ -142,7 +144,7 @@ def test_pretraining_that_dies_leaves_an_earlier_start(ham10000, tmp_path, monke
     start, epochs = tmp_path / "start.safetensors", []
     start.write_text("earlier")
     monkeypatch.setattr(pretraining, "map_examples", dies_in_the_second_epoch)
-    sources = [Source(ClassFolders(ham10000), False, 1)]
+    sources = [Source(ClassFolders(ham10000), True, 1)]
     config = PretrainingConfig(TINY, None, 32, "no", None, False)
     loop = LoopConfig(epochs=2, batch_size=64, workers=0)
     with pytest.raises(KeyboardInterrupt):

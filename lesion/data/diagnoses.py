@@ -58,6 +58,6 @@ BY_CODE = {d.code: d for d in DIAGNOSES}
 
 
 def check_code(code: object) -> None:
-    """Raises a UserError where `code` is no diagnosis."""
+    """Raises a UserError where `code` is not a diagnosis."""
     if code not in CODES:
         raise UserError(f"Diagnosis {shown(code)} is not known; choose {', '.join(CODES)}.")

@@ -24,8 +24,8 @@ from lesion.errors import UserError
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 CSV_NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata")
 DEFAULT_SPLIT_SEED = 2
-"""The smallest seed whose held-out part has, of every diagnosis, one of the 124 photographs we have at full size: the
-app's examples are such photographs."""
+"""The smallest seed whose held-out part has, for every diagnosis, one of the 124 photographs that exist at full size.
+The app's examples are such photographs."""
 ATTRIBUTION = (
     "HAM10000: P. Tschandl, C. Rosendahl, H. Kittler, Sci. Data 5, 180161 (2018), doi:10.1038/sdata.2018.161, "
     "CC BY-NC 4.0"
@@ -164,11 +164,11 @@ def split_table(table: pd.DataFrame, kind: str = "lesion", seed: int = DEFAULT_S
         table: of `read_table`.
         kind: "lesion": 20 % test, 10 % validation, 70 % training, stratified by diagnosis, all images of a lesion on
             one side. "image": the reference work's protocol, 80 % training and 20 % that serve for both early
-            stopping and the score, stratified by diagnosis; photographs of one lesion fall on both sides.
+            stopping and the score, stratified by diagnosis. Photographs of one lesion are on both sides.
         seed: seeds the draw.
 
     Raises:
-        UserError: a diagnosis has too few lesions to be on every side.
+        UserError: a diagnosis has too few lesions for every part.
     """
     rows, labels = np.arange(len(table)), table.label.to_numpy()
     if kind == "image":

@@ -8,14 +8,14 @@ from pathlib import Path
 
 FILE = "photographs.zip"
 LARGEST = 2**20
-"""Bytes of a photograph, which is to be small."""
+"""Bytes of a photograph at most; these copies are small."""
 
 
 class HeldOutPhotographs:
     """The photographs of a checkpoint folder, read when asked for.
 
     Args:
-        folder: of the checkpoint; it may have none, and what is damaged or too large in its file is left out.
+        folder: of the checkpoint. It may have none; what is damaged or too large in its file is left out.
     """
 
     def __init__(self, folder: Path):
@@ -23,7 +23,7 @@ class HeldOutPhotographs:
         self._ids, names = {}, set()
         with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(self.path) as archive:
             for entry in archive.infolist():
-                # An entry of a file from elsewhere can be wrong in many ways, for which zipfile and zlib raise as many.
+                # An entry of a file from elsewhere can be wrong in many ways; zipfile and zlib raise many exceptions.
                 with suppress(Exception):
                     if re.fullmatch(r"\w+\.jpg", entry.filename) and entry.file_size <= LARGEST:
                         self._ids[hashlib.sha256(archive.read(entry)).digest()] = Path(entry.filename).stem

@@ -1,7 +1,7 @@
 """Age, sex and body site: the record a person fills in, and the numbers the model reads.
 
-Every field may be absent, and absence is an input the model was trained on. An absent field and one that the data set
-records as unknown are the same thing.
+Every field may be absent, and the model was trained on absent fields. A field that the data set records as unknown is
+absent too.
 """
 
 import math

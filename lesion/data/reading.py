@@ -1,11 +1,8 @@
-"""Photographs: reading any file a person may have, and the transforms of training and of prediction.
+"""Reads a photograph from any image file that a person may have.
 
-A photograph is always shrunk to the working size first, the size of the images the model was trained on, so that a
-600×450 original and its 200×150 copy are read alike.
-
-Files come from strangers. Only formats that photographs are kept in are tried: Pillow knows many more, of which one
-starts another program (EPS) and several are decoded in Python. What a small file can claim (pixels, parts, metadata) is
-bounded before memory is spent on it, and large pictures are decoded one at a time and kept smaller.
+Files may be hostile. Only formats that photographs are saved in are tried: Pillow knows many more, of which one starts
+another program (EPS) and several are decoded in Python. What a small file can claim (pixels, parts, metadata) is
+limited before memory is spent on it. Large pictures are decoded one at a time and reduced.
 """
 
 import io
@@ -25,19 +22,20 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from lesion.errors import UserError
 
 SMALLEST, MOST_PIXELS, MOST_JPEG_PIXELS = 16, 16_000_000, 50_000_000
-"""Of a side; of an image, where WebP takes most, 15 bytes a pixel; of a JPEG, which is shrunk while it is decoded."""
+"""Pixels: of a side; of an image (WebP needs the most memory, 15 bytes a pixel); of a JPEG, which is reduced while it
+is decoded."""
 KEPT_PIXELS = 4_000_000
-"""A larger image is halved, or divided by three, …, until it has no more."""
+"""Pixels of a photograph as it is kept. The sides of a larger one are divided by 2, or 3, and so on."""
 MOST_SCANS = 50
-"""Of a progressive JPEG, which usually has ten. Each goes over the whole image, however few bytes it has."""
+"""Of a progressive JPEG, which usually has ten. Each decodes the whole image again, however few bytes it has."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 """Endings of the files of FORMATS, in lower case."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""Of Pillow's, the ones tried. Not JPEG 2000, a file of which took 0.9 GB for its 1 kB; not PPM, which took 20 s."""
+"""The formats of Pillow that are tried. JPEG 2000 is not: a file of 1 kB took 0.9 GB. Nor is PPM: one took 20 s."""
 ACCEPTED = "Choose a photograph saved as JPEG or PNG (WebP, GIF, BMP, TIFF and AVIF are read too)."
 MOST_METADATA = {b"II": 2_000_000, b"MM": 2_000_000, b"GI": 500_000}
-"""Bytes read before the pixels, by a file's first two: of TIFF, which is made of fields, and of GIF, whose comments are
-copied once more for each of their parts. Of the others, twice the file."""
+"""Bytes that may be read before the pixels, by the first two bytes of a file: of TIFF, which consists of fields, and of
+GIF, whose comments are copied again for each of their parts. Other files may be read twice."""
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,30 +46,30 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns an image of each EXIF orientation upright."""
+"""The transposition that makes an image upright, by its EXIF orientation."""
 MOST_SEGMENTS = 10_000
-"""Of a JPEG; a photograph has some dozens."""
+"""Of a JPEG; a photograph has a few dozen."""
 JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
-"""What starts a segment; the markers from 208 to 215 stand within a scan."""
+"""The start of a segment. The markers 208 to 215 are not one: they occur within a scan."""
 JPEG_EXIF = re.compile(rb"\xff\xe1(..)Exif\x00\x00", re.DOTALL)
 DIRECTORIES = re.compile(rb"(\xff[\xe1\xe2]..|infe.{8})(?:Exif|MPF\x00)", re.DOTALL)
-"""Where a JPEG or AVIF file says that EXIF fields, or several pictures, follow."""
+"""Where a JPEG or AVIF file announces EXIF fields, or several pictures."""
 
-# What Pillow has to say about odd files, we say: catching warnings in a `with` is not for threads.
+# Our own messages replace Pillow's warnings. (warnings.catch_warnings is not safe in threads.)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 one_at_a_time = threading.Lock()
 
 
 class BoundedReader(io.BytesIO):
-    """A file's content, of which only so much is handed out.
+    """A file's content, of which only a limited amount can be read.
 
-    A directory of TIFF fields can point a thousand times at the same megabytes, and a file consist of millions of
-    parts; Pillow keeps a copy of each.
+    A directory of TIFF fields can refer a thousand times to the same megabytes, and a file can have millions of parts.
+    Pillow keeps a copy of each.
 
     Args:
         content: of the file.
-        size: bytes that may be read; the number of reads has a limit of its own.
+        size: bytes that may be read; the number of reads is limited too.
     """
 
     def __init__(self, content: bytes, size: float):
@@ -130,10 +128,10 @@ def read_image(source: str | Path | bytes, name: str | None = None) -> Image.Ima
 
 
 def decode(content: bytes, name: str) -> Image.Image:
-    """The content of an image file as `read_image` gives it; where it is damaged, whatever Pillow raises.
+    """The content of an image file, as `read_image` returns it; for a damaged one, this raises whatever Pillow raises.
 
     Raises:
-        UserError: too small, too large, or with parts that no photograph has.
+        UserError: too small, too large, or with parts that photographs do not have.
     """
     exif, most_metadata = b"", MOST_METADATA.get(content[:2], 2 * len(content) + 4096)
     if content.startswith(b"\xff\xd8"):
@@ -144,19 +142,19 @@ def decode(content: bytes, name: str) -> Image.Image:
         if found := JPEG_EXIF.search(content):
             exif = content[found.start(1) + 2 :][: int.from_bytes(found[1], "big")]
     if content.startswith(b"\xff\xd8") or content[4:8] == b"ftyp":
-        # Pillow reads these while it opens the file, and copies out every field.
+        # Pillow reads these while it opens the file, and copies every field.
         content = DIRECTORIES.sub(rb"\1none", content)
     reader = BoundedReader(content, most_metadata)
     image: Any  # each format's class has more than Pillow's common one
     with Image.open(reader, formats=FORMATS) as image:
-        reader.bytes_left = math.inf  # from here on the size of the image is a limit
+        reader.bytes_left = math.inf  # from here on, the size of the image is the limit
         check_size(image, name)
         if image.format == "TIFF":
             tile = [image.tag_v2.get(tag, 1) for tag in (322, 323)]
             if math.prod(tile) > MOST_PIXELS:
                 raise UserError(f"{name} has tiles of {tile[0]} × {tile[1]} pixels. {ACCEPTED}")
             orientation = image.tag_v2.get(274, 1)
-            image.load_end = lambda: None  # it would read all fields anew, to turn the image as we do below
+            image.load_end = lambda: None  # it would read all fields again, to turn the image as is done below
         elif image.format == "BMP" and image.tile[0].codec_name == "bmp_rle":  # in Python: 14 seconds for 1 kB
             raise UserError(f"{name} is a run-length encoded BMP. {ACCEPTED}")
         with one_at_a_time if image.width * image.height > KEPT_PIXELS else nullcontext():
@@ -174,7 +172,7 @@ def decode(content: bytes, name: str) -> Image.Image:
 def walk_jpeg(content: bytes) -> tuple[int, int]:
     """The number of scans of a JPEG, and where it ends.
 
-    What follows the end is no part of the picture: phones append a film there. A segment is skipped by the length that
+    What follows the end is not part of the picture: phones append a film there. A segment is skipped by the length that
     it gives, as libjpeg does; after a scan's header the next marker ends its data, in which 255 is followed by 0.
 
     Args:
@@ -201,7 +199,7 @@ def walk_jpeg(content: bytes) -> tuple[int, int]:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Refuses an image that is too small or too large; it need not be decoded yet.
+    """Refuses an image that is too small or too large, before it is decoded.
 
     Raises:
         UserError: it is.
@@ -219,7 +217,7 @@ def check_size(image: Image.Image, name: str) -> None:
 
 
 def reduce(image: Image.Image) -> Image.Image:
-    """The image with KEPT_PIXELS at most, each the mean of several; in another mode where colours have no mean."""
+    """The image with at most KEPT_PIXELS, each the mean of several; converted to RGB where its mode has no means."""
     factor = reduction(image)
     if factor == 1:
         return image
@@ -231,7 +229,7 @@ def reduce(image: Image.Image) -> Image.Image:
 
 
 def reduction(image: Image.Image) -> int:
-    """By how much the sides have to be divided for KEPT_PIXELS at most."""
+    """What to divide the sides by for at most KEPT_PIXELS."""
     return math.ceil(math.sqrt(image.width * image.height / KEPT_PIXELS))
 
 
@@ -254,7 +252,7 @@ def orientation_of(exif: bytes) -> int:
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Any image as 8-bit RGB, from the colours of its ICC profile to sRGB; phones embed Display P3.
 
-    A profile that is broken, or of another kind of image, is ignored.
+    A profile that is damaged, or for another kind of image, is ignored.
     """
     if image.mode not in ("L", "CMYK"):
         image = to_rgb(image)

@@ -40,6 +40,9 @@ def square_box(size: tuple[int, int]) -> tuple[int, int, int, int]:
 class ImageTransform:
     """From a photograph to the backbone's input at prediction.
 
+    A photograph is first shrunk to the working size, the size of the images the model was trained on, so that a large
+    original and its small copy are read alike.
+
     Args:
         size: side of the square input, pixels.
         working_size: side that every photograph is first shrunk to, pixels: the shorter one where the centre is
@@ -60,8 +63,8 @@ class ImageTransform:
         return v2.functional.normalize(v2.functional.pil_to_tensor(image).float() / 255, self.mean, self.std)
 
     def frame(self, image: Image.Image) -> Image.Image:
-        """What the network reads of a photograph, at the working size; the transform of a frame is that of the
-        photograph."""
+        """The part of a photograph that the network reads, at the working size. The transform of a frame equals that
+        of its photograph."""
         if self.crop_mode == "squash":
             return shrink(image, self.working_size)
         return centre_square(image, self.working_size)

@@ -1,9 +1,9 @@
 """Why the model answers as it does: class activation maps from stored feature maps.
 
 Grad-CAM (Selvaraju et al., 2017), Grad-CAM++ (Chattopadhay et al., 2018) and LayerCAM (Jiang et al., 2021) by the
-formulas of the grad-cam package, from the activations and gradients of a stage of the backbone. On the last stage only
-the head is run again. On the stage before it, whose map is finer, the last stage runs again too, from the stored map
-on; only a ConvNeXt can be cut there. How good each method is, is measured in `lesion.report.localisation`.
+formulas of the grad-cam package, from the activations and gradients of a stage of the backbone. For the last stage
+only the head runs again. For the stage before it, whose map is finer, the last stage runs again too, from the stored
+map on; only a ConvNeXt can be cut there. `lesion.report.localisation` measures how good each method is.
 
 The maps of one photograph share one scale: a diagnosis with little evidence has a faint map.
 """
@@ -31,7 +31,7 @@ from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.model.fusion import FusionHead, FusionModel
 
 COLOURMAP = "inferno"
-"""matplotlib's perceptually uniform map: it gets lighter with rising values, for colour-blind eyes too."""
+"""Perceptually uniform, of matplotlib: lighter with rising values, for colour-blind people too."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def measured_shares(folder: Path) -> dict[str, float]:
 
 
 def split_backbone(backbone: nn.Module) -> tuple[nn.Module, nn.Module] | None:
-    """A backbone as what comes before its last stage, and the last stage; None where it is no ConvNeXt."""
+    """A backbone as what comes before its last stage, and the last stage; None where it is not a ConvNeXt."""
     if not isinstance(backbone, ConvNeXt):
         return None
     *before, last = backbone.stages
@@ -103,7 +103,7 @@ def formula_maps(method: str, head: FusionHead, activations: np.ndarray, gradien
 
     Args:
         method: a key of METHODS.
-        head: any module with weights; the package asks it for its device and nothing else.
+        head: any module with weights; the package only asks for its device.
         activations, gradients: of a stage, float32 (B, C, h, w).
 
     Returns:
@@ -139,7 +139,7 @@ def unscaled_maps(
             return recorded_maps(model, stage_map, feature_map, metadata, method, codes)
         if not (model.pooled and isinstance(model.backbone, ConvNeXt)):
             return recorded_maps(model, stage_map.requires_grad_(), stage_map, metadata, method, codes)
-        # What reads the mean of all cells has the same gradient in each of them: that of the mean, shared out.
+        # The head reads the mean of all cells: the gradient of each is that of the mean over their number.
         mean = stage_map.mean((2, 3), keepdim=True).requires_grad_()
         (gradients,) = gradients_of(model, [mean], mean, metadata, codes)
         gradients = (gradients / stage_map[0, 0].numel()).expand_as(stage_map)
@@ -148,7 +148,7 @@ def unscaled_maps(
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """For what `recorded_maps` is to find the gradients of, also within torch.inference_mode."""
+    """Records operations for the gradients of `recorded_maps`, also within torch.inference_mode."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
@@ -214,7 +214,7 @@ def covered_share(backbone: Any, method: str, input_size: int, cells: int) -> fl
 
 
 def enlarge(activation_map: np.ndarray, size: tuple[int, int], covered: float = 1.0) -> np.ndarray:
-    """A small map at a photograph's size, bicubic; beyond the centres of the outer cells it goes on evenly.
+    """A small map at a photograph's size, bicubic; beyond the centres of the outer cells it is constant.
 
     Args:
         activation_map: float32 (h, w) in [0, 1].

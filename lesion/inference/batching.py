@@ -1,4 +1,4 @@
-"""One thread in which a network runs for everybody who asks: what waits at the same time shares a run."""
+"""One thread runs the network for all requests; requests that wait at the same time share a run."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ from typing import Any
 class BatchingQueue:
     """Runs functions of several inputs, one run at a time, in a thread of its own.
 
-    Two runs at once would share the cores and both be late, and one run for several takes less time than one for each.
-    Working memory and the threads of numerical libraries are there once, not for each thread that asks.
+    Two runs at once would share the cores and both be slower, and one run for several inputs takes less time than one
+    for each. Working memory and the threads of numerical libraries exist once, not for each thread that asks.
 
     Args:
-        functions: by name; each takes a list of inputs and gives a list of as many outputs. Those that come first in
-            the dictionary go first.
-        most: inputs that share a run, at most: the first of them waits for all.
+        functions: by name; each takes a list of inputs and gives a list of as many outputs. Those earlier in the
+            dictionary have priority.
+        most: largest number of inputs that share a run; the first of them waits for all.
     """
 
     def __init__(self, functions: dict[str, Callable[[Sequence], Sequence]], most: int):
@@ -40,7 +40,7 @@ class BatchingQueue:
         return ours.result()
 
     def _run(self) -> None:
-        """One run, for those who have waited longest; none where an earlier one served whom this one was meant for."""
+        """One run, for the requests that have waited longest; none if an earlier run has served them."""
         for name, waiting in self._waiting.items():
             if waiting:
                 values, futures = zip(*(waiting.popleft() for _ in range(min(len(waiting), self.most))), strict=True)

@@ -40,12 +40,12 @@ class Photograph:
 class PhotographStore:
     """The photographs in use, by content, the least recently used dropped first.
 
-    The key is a hash of the file, so nothing of one visitor can be shown to another who does not have the same file.
+    The key is a hash of the file, so a visitor can see only photographs whose file they have.
 
     Args:
         predictor: runs the backbone once for each new photograph.
         capacity: photographs kept.
-        kept: seconds after its last use that a photograph is kept; then it is read anew.
+        kept: seconds after its last use that a photograph is kept; then it is read again.
     """
 
     def __init__(self, predictor: Predictor, capacity: int = 128, kept: float = 40 * 60):
@@ -81,7 +81,7 @@ class PhotographStore:
             pending = self._pending.get(key)
             if pending is None:
                 ours = self._pending[key] = Future()
-        if pending is not None:  # a class opens the same photograph at once: one of them runs the backbone
+        if pending is not None:  # where a class opens the same photograph at once, one request runs the backbone
             return pending.result()
         try:
             photograph = self._read(key, content, metadata)
@@ -107,8 +107,8 @@ class PhotographStore:
 
 
 def mark_as_used(path: Path) -> None:
-    """Renews a file's time of last change of any kind, by which the app removes uploads that are no longer in use; its
-    content and the time of its last writing stay."""
-    with suppress(OSError):  # a file of another user's is not an upload
+    """Renews the time of a file's last change of any kind, by which the app removes unused uploads. Its content and the
+    time of its last writing stay."""
+    with suppress(OSError):  # a file of another user is not an upload
         found = path.stat()
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -39,7 +39,7 @@ from lesion.model.fusion import head_logits, one_an_image
 PRIORS = ("dataset", "uniform")
 """Diagnoses as common as in the data set, or all equally common."""
 MOST_IN_A_PASS = 8
-"""Photographs, or heat maps, that share a pass, at most: more bring little, and the first would wait for them."""
+"""Photographs, or heat maps, that share a pass at most: more gain little, and the first would wait for them."""
 
 
 class PassRequest(NamedTuple):
@@ -81,8 +81,8 @@ class Prediction:
 
 
 class Predictor:
-    """A checkpoint ready to answer. Its methods may be called from several threads: the network runs in one of its own,
-    and what is asked at the same time shares a pass.
+    """A checkpoint ready to answer. Its methods may be called from several threads: the network runs in one thread of
+    its own, and requests at the same time share a pass.
 
     Args:
         checkpoint: of `load_checkpoint`; its backbone is changed in place where it runs in bfloat16.
@@ -96,7 +96,7 @@ class Predictor:
             self.model.use_bfloat16()
         self.stages = split_backbone(self.model.backbone)
         self.map_methods = offered_methods(checkpoint.folder, self.stages is not None)
-        # Heat maps first: they are short, and the last thing that somebody waits for.
+        # Heat maps first: they are short, and the last thing that a visitor waits for.
         self._queue = BatchingQueue({"maps": self.run_maps, "backbone": self.run_backbone}, MOST_IN_A_PASS)
 
     @property
@@ -105,10 +105,10 @@ class Predictor:
         return "bfloat16" if self.model.in_bfloat16 else "float32"
 
     def features(self, image: Image.Image, metadata: Metadata | None = None) -> Features:
-        """Runs the backbone; the one costly step.
+        """Runs the backbone, the one costly step.
 
         Args:
-            image: any PIL image, best from `lesion.data.reading.read_image`.
+            image: any PIL image; `lesion.data.reading.read_image` applies orientation and colour profile.
             metadata: the record for which the first method's heat map of the most probable diagnosis will be asked
                 next. Where that method reads the earlier stage, a map made in the same pass takes half of the time
                 that it takes later.
@@ -117,7 +117,7 @@ class Predictor:
         return self._queue.ask("backbone", request)
 
     def run_backbone(self, requests: Sequence[PassRequest]) -> list[Features]:
-        """One pass for several photographs, of which each takes less time than alone."""
+        """One pass for several photographs; each takes less time than in a pass of its own."""
         batch = torch.stack([request.inputs for request in requests]).to(memory_format=torch.channels_last)
         explained = METHODS[self.map_methods[0]].earlier and any(r.metadata is not None for r in requests)
         first_maps: list[FirstMap | None] = [None] * len(requests)
@@ -277,7 +277,7 @@ class Predictor:
             float32 (K, h, w) in [0, 1]; the largest value of all K maps is 1 (or all are 0).
 
         Raises:
-            UserError: an unknown method, or one that this backbone has not.
+            UserError: an unknown method, or one that is not available for this backbone.
         """
         if method not in self.map_methods:
             raise UserError(f"Heat map {shown(method)} is not known; choose {' or '.join(self.map_methods)}.")
@@ -286,10 +286,10 @@ class Predictor:
             return first.activation_map
         if METHODS[method].earlier:
             return self._queue.ask("maps", request)
-        return self.run_maps([request])[0]  # of the head alone: shorter than to wait for a turn
+        return self.run_maps([request])[0]  # of the head alone: waiting for a turn would take longer
 
     def run_maps(self, requests: Sequence[MapRequest]) -> list[np.ndarray]:
-        """One pass through what the methods need for several requests, of which each takes less time than alone.
+        """One pass through what the methods need, for several requests; each takes less time than in a pass of its own.
 
         Args:
             requests: N, of known methods and diagnoses.
@@ -310,11 +310,11 @@ class Predictor:
         return [maps[id(request)] for request in requests]
 
     def enlarge(self, activation_map: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
-        """A map of `activation_maps` laid where it belongs on the photograph."""
+        """A map of `activation_maps` at its place on the photograph."""
         input_size = self.config.transform.size
         covered = covered_share(self.model.backbone, method, input_size, activation_map.shape[0])
         left, top, right, bottom = self.config.transform.box(size)
-        heat = np.zeros(size[::-1], np.float32)  # the network has not seen what lies outside the box
+        heat = np.zeros(size[::-1], np.float32)  # the network does not see what lies outside the box
         heat[top:bottom, left:right] = enlarge(activation_map, (right - left, bottom - top), covered)
         return heat
 
@@ -328,7 +328,7 @@ class Predictor:
     ) -> np.ndarray:
         """Where in a photograph the evidence for a diagnosis is, on one scale with the most probable diagnosis.
 
-        Only these two maps are computed: each costs a part of a pass where the method reads the earlier stage.
+        Only these two maps are computed, since each costs a part of a pass where the method reads the earlier stage.
 
         Args:
             features: of the photograph.

@@ -1,11 +1,11 @@
 """From logits to probabilities that mean something.
 
-A head trained with class weights w to the optimum answers q ∝ w·p; no temperature undoes that tilt. So the answer is
-p ∝ (q / w^s)^(1/T). The temperature T (Guo et al., "On Calibration of Modern Neural Networks", 2017) and the strength s
-of the correction are fitted on the validation part, one pair for each subset of the inputs: s is 1 at the optimum, and
-less where mixup and early stopping kept the head from following the weights all the way. (A bias for every class, as in
-Alexandari, Kundaje and Shrikumar, 2020, has too many parameters for our rare classes.) A change of prevalence from π to
-π' multiplies p by π'/π (Saerens, Latinne and Decaestecker, 2002).
+A head trained to the optimum with class weights w answers q ∝ w·p, and no temperature undoes that. So the answer is
+p ∝ (q / w^s)^(1/T). The temperature T (Guo et al., "On Calibration of Modern Neural Networks", 2017) and the
+prior-correction exponent s are fitted on the validation part, one pair for each subset of the inputs. The exponent is 1
+at the optimum, and less where mixup and early stopping kept the head from following the weights fully. (A bias for
+every class, as in Alexandari, Kundaje and Shrikumar, 2020, has too many parameters for our rare classes.) A change of
+prevalence from π to π' multiplies p by π'/π (Saerens, Latinne and Decaestecker, 2002).
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def subset_index(present: np.ndarray) -> np.ndarray:
 
 
 def effective(present: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Presence masks less what the record does not know: bool (4,) or (N, 4), and bool (N, 3), to bool (N, 4)."""
+    """Presence masks without the fields that are unknown: bool (4,) or (N, 4), and bool (N, 3), to bool (N, 4)."""
     return np.broadcast_to(present, (len(known), 4)) & np.column_stack([np.ones(len(known), bool), known])
 
 
@@ -101,7 +101,7 @@ class Calibration:
 
 
 def fit_calibration(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """The temperature and the strength of the correction with the least log-loss.
+    """The temperature and the prior-correction exponent with the least log-loss.
 
     Args:
         logits: float (N, 7), the head's.
@@ -109,15 +109,15 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray)
         weights: float (7,), of the classes in the loss.
 
     Returns:
-        A temperature between 0.2 and 5, and a strength between 0.01 and 1.5.
+        A temperature between 0.2 and 5, and an exponent between 0.01 and 1.5.
     """
     rows, log_weights = np.arange(len(labels)), np.log(weights)
 
     def log_loss(parameters: np.ndarray) -> float:
-        log_temperature, strength = parameters
-        corrected = (logits - strength * log_weights) / np.exp(log_temperature)
+        log_temperature, exponent = parameters
+        corrected = (logits - exponent * log_weights) / np.exp(log_temperature)
         return -log_softmax(corrected, axis=1)[rows, labels].mean()
 
     bounds = [(np.log(0.2), np.log(5.0)), (0.01, 1.5)]
-    log_temperature, strength = minimize(log_loss, [0.0, 1.0], bounds=bounds, method="L-BFGS-B").x
-    return float(np.exp(log_temperature)), float(strength)
+    log_temperature, exponent = minimize(log_loss, [0.0, 1.0], bounds=bounds, method="L-BFGS-B").x
+    return float(np.exp(log_temperature)), float(exponent)

@@ -1,7 +1,7 @@
 """The checkpoint folder: arrays in model (float16), held_out and out_of_distribution.safetensors, and config.json.
 
-config.json is written last and names the SHA-256 of the others, so a folder that mixes two trainings, or lost part
-of a file, is refused. Nothing is ever unpickled.
+config.json is written last and holds the SHA-256 of the others. So a folder that mixes two trainings, or has a
+truncated file, is refused. Nothing is ever unpickled.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ FLOATS = ("F16", "BF16", "F32")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory; the model is in evaluation mode, float32; `detector` finds out-of-distribution images."""
+    """A checkpoint in memory. The model is in evaluation mode, float32; `detector` finds out-of-distribution images."""
 
     folder: Path
     config: CheckpointConfig
@@ -122,11 +122,11 @@ def load_config(folder: Path) -> CheckpointConfig:
     """Reads and checks config.json.
 
     Raises:
-        UserError: missing, not JSON, of another format, or with values that cannot be.
+        UserError: missing, not JSON, of another format, or with values out of range.
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise UserError(f"{folder} is no checkpoint: it has no {CONFIG}. {GET_ONE}")
+        raise UserError(f"{folder} is not a checkpoint: it has no {CONFIG}. {GET_ONE}")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -178,7 +178,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     weights = read_weights(folder / MODEL, config.backbone, skeleton.state_dict())
     model = skeleton
     model.load_state_dict(weights, assign=True)  # nothing is initialised only to be overwritten: a second of the start
-    if any(buffer.is_meta for buffer in model.buffers()):  # timm computes some of them, and the file has none of these
+    if any(buffer.is_meta for buffer in model.buffers()):  # timm computes some of them, and the file has none of those
         model = FusionModel(create_backbone(config.backbone), config.fusion)
         model.load_state_dict(weights)
     detector = read_detector(folder)
@@ -200,7 +200,7 @@ def read_weights(path: Path, backbone: str, expected: dict[str, torch.Tensor]) -
     """
     try:
         with safe_open(path, "pt") as file:
-            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is not a dict
             found = {name: (tuple(part.get_shape()), part.get_dtype() in FLOATS) for name, part in parts.items()}
             fitting = {name: (tuple(tensor.shape), tensor.is_floating_point()) for name, tensor in expected.items()}
             if found != fitting:

@@ -96,7 +96,7 @@ def from_document(document: dict) -> CheckpointConfig:
 
     Raises:
         KeyError: something is missing.
-        TypeError, ValueError, AttributeError, OverflowError: something is of another type, or cannot be.
+        TypeError, ValueError, AttributeError, OverflowError: something is of another type, or out of range.
     """
     for name, expected in (("diagnoses", CODES), ("sexes", SEXES), ("sites", SITES)):
         if tuple(document[name]) != expected:
@@ -129,7 +129,7 @@ def read_transform(image: dict) -> ImageTransform:
     if transform.crop_mode not in CROP_MODES:
         raise ValueError(f"the image's crop_mode must be one of {', '.join(CROP_MODES)}")
     if not (32 <= transform.size <= 2048 and 32 <= transform.working_size <= 100_000):
-        raise ValueError(f"image sizes {transform.size} and {transform.working_size} cannot be")
+        raise ValueError(f"image sizes {transform.size} and {transform.working_size} are out of range")
     if not all(abs(x) < 1e3 for x in transform.mean) or not all(1e-3 < x < 1e3 for x in transform.std):
         raise ValueError("the image's mean and std must be numbers, std positive")
     return transform

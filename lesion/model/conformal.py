@@ -1,23 +1,23 @@
-"""Sets of diagnoses that hold the true one nine times in ten.
+"""Prediction sets: diagnoses that contain the true one for a given share of the photographs, nine in ten here.
 
 Split conformal prediction with the score 1 − p(true diagnosis) (Sadinle, Lei and Wasserman, "Least ambiguous set-valued
 classifiers with bounded error levels", 2019), class by class ("Mondrian": Vovk, "Conditional validity of inductive
-conformal predictors", 2012), so that rare diagnoses are covered too and not only the common ones. A diagnosis that the
-calibration part holds in fewer than nine lesions takes the threshold of all diagnoses together: with fewer, no finite
-threshold promises 90 %.
+conformal predictors", 2012), so that rare diagnoses are covered too and not only the common ones. A diagnosis with
+fewer than nine lesions in the validation part takes the threshold of all diagnoses together: with fewer, no finite
+threshold guarantees 90 %.
 
-Photographs of one lesion are not exchangeable with those of another, lesions are (Dunn, Wasserman and Ramdas,
-"Distribution-free prediction sets for two-layer hierarchical models", 2022): the correction for a finite sample counts
-lesions. Their weights are one a lesion, which covers a random lesion's photograph; ours are one a photograph, as in
-every other figure here, calibration among them. HAM10000 photographs harder lesions more often, and with one a lesion
-the sets covered 87 % of the validation photographs, not 90 % (five folds by lesion).
+Photographs of one lesion are not exchangeable with those of another; lesions are (Dunn, Wasserman and Ramdas,
+"Distribution-free prediction sets for two-layer hierarchical models", 2022). So the correction for a finite sample
+counts lesions. Their method weights each lesion equally, which covers a photograph of a random lesion. Ours weights
+each photograph equally, as every other figure here does, calibration among them. HAM10000 has more photographs of
+harder lesions, so with equal weights for lesions the sets cover fewer than 90 % of the photographs.
 
-The most probable diagnosis is not forced into its set: it is right for 95 % of the nevi, two thirds of all photographs,
-and sets that always hold it covered 93 %. A set can so leave out the most probable diagnosis; the photographs where
-that happens are hard ones, and there the set is less reliable than the promise, which is one on average.
+The most probable diagnosis is not forced into its set, since that would make the sets cover more than was asked. A set
+can therefore leave out the most probable diagnosis. The photographs where this happens are hard ones, and there a set
+is less reliable than the coverage, which is an average.
 
-The promise is approximate: the same validation part also served for early stopping and calibration, and it is made for
-each diagnosis with nine lesions. One with fewer gets no promise from the threshold of all together.
+The coverage is approximate. The same validation part also served for early stopping and calibration. It holds for each
+diagnosis with at least nine lesions; the threshold of all diagnoses together guarantees nothing for a rarer one.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from lesion.model.calibration import SUBSETS, effective, subset_index
 
 COVERAGE = 0.9
 ROUNDING = 1 - 1e-5
-"""Thresholds lie this factor below a probability seen, so that the last digits of a logit decide nothing."""
+"""Thresholds are observed probabilities times this factor, so that rounding of a logit decides nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PredictionSets:
     """Which probabilities put a diagnosis into the set.
 
     Attributes:
-        coverage: the share of the photographs whose set is to hold the true diagnosis.
+        coverage: the share of the photographs whose set should contain the true diagnosis.
         thresholds: the smallest calibrated probability, at the data set's prevalence, at which a diagnosis belongs to
             the set; one row for each subset of the inputs, float (16, 7).
         pooled: whether that is the threshold of all diagnoses together, bool (16, 7).
@@ -49,7 +49,7 @@ class PredictionSets:
     pooled: np.ndarray
 
     def sets(self, probabilities: np.ndarray, present: np.ndarray) -> np.ndarray:
-        """The sets; never empty: where no diagnosis reaches its threshold, the most probable one stands alone.
+        """The sets. None is empty: where no diagnosis reaches its threshold, the set is the most probable one.
 
         Args:
             probabilities: float (N, 7), calibrated, at the data set's prevalence whatever prevalence is shown.
@@ -65,14 +65,14 @@ class PredictionSets:
 
 
 def enough(lesions: int, coverage: float) -> bool:
-    """Whether so many lesions can promise the coverage: (n + 1) · coverage ≤ n."""
+    """Whether this many lesions suffice to guarantee the coverage: (n + 1) · coverage ≤ n."""
     return (lesions + 1) * coverage <= lesions + 1e-9  # 10 · 0.9 must not exceed 9 by its last digit
 
 
 def threshold(probabilities: np.ndarray, lesion_ids: np.ndarray, coverage: float) -> float:
     """The largest threshold that a new lesion's photographs reach with probability `coverage`.
 
-    The new lesion is counted as one more, of mean size, none of whose photographs reaches it.
+    The new lesion counts as one more of mean size, none of whose photographs reaches the threshold.
 
     Args:
         probabilities: float (N,), of the true diagnosis.
@@ -80,7 +80,7 @@ def threshold(probabilities: np.ndarray, lesion_ids: np.ndarray, coverage: float
         coverage: between 0 and 1.
 
     Returns:
-        0, which everything reaches, where the lesions are not `enough`.
+        The threshold; 0, which every probability reaches, where there are not `enough` lesions.
     """
     lesions = len(np.unique(lesion_ids))
     if not enough(lesions, coverage):
@@ -94,8 +94,8 @@ def fit_prediction_sets(
 ) -> PredictionSets:
     """Thresholds for each subset of the inputs, from the validation part.
 
-    A subset learns from the photographs whose record knows all of its fields, as its temperature does. Where these are
-    of fewer than nine lesions, nothing can be promised, and every diagnosis belongs to the set.
+    A subset is fitted on the photographs whose record has all of its fields, as its temperature is. Where these show
+    fewer than nine lesions, nothing can be guaranteed, and every diagnosis belongs to the set.
 
     Args:
         probabilities: float (16, N, 7), calibrated, at the data set's prevalence; row s of the first axis with the

@@ -1,10 +1,10 @@
 """The fusion model: a timm backbone reads the photograph, a small MLP reads age, sex and site, their features are
 concatenated, and a head gives the logits of the seven diagnoses. A second head, MetaBlock, lets the metadata gate the
-feature map instead; it is here to be compared with.
+feature map instead; it serves for comparison.
 
 Every subset of {image, age, sex, site} is an input of its own: an absent image is a learned null embedding, an absent
-field is the encoding of "unknown". The backbone runs once an image; the head is so small that it can be asked about
-all sixteen subsets, or about hundreds of records, for next to nothing.
+field is the encoding of "unknown". The backbone runs once an image. The head is so small that all sixteen
+subsets, or hundreds of records, cost next to nothing.
 
 Concatenation of image features and clinical data for HAM10000: Pacheco and Krohling, "The impact of patient clinical
 information on automated skin cancer detection" (2020). MetaBlock: the same authors, "An attention-based mechanism to
@@ -116,7 +116,7 @@ def create_classifier(width: int) -> nn.Sequential:
 
 
 class FusionHead(nn.Module):
-    """What every head has: a null image and null fields.
+    """What the heads have in common: a null image and null fields.
 
     Args:
         image_width: number of image features.
@@ -133,7 +133,7 @@ class FusionHead(nn.Module):
         self.register_buffer("field_of_column", torch.from_numpy(FIELD_OF_COLUMN), persistent=False)
 
     def seen(self, metadata: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-        """Encoded records, float (B, WIDTH), with the fields that `present`, bool (B, 4), leaves out made absent."""
+        """Encoded records, float (B, WIDTH), in which the fields that `present`, bool (B, 4), excludes are absent."""
         return torch.where(present[:, 1:][:, self.field_of_column], metadata, self.absent)
 
 
@@ -181,10 +181,10 @@ class ConcatenationHead(FusionHead):
 
 
 class MetaBlockHead(FusionHead):
-    """MetaBlock (Pacheco and Krohling, 2021): gates computed from the record, one a channel, say what of the unpooled
-    feature map V to keep: sigmoid(tanh(V · f(record)) + g(record)), which is then pooled and classified.
+    """MetaBlock (Pacheco and Krohling, 2021): gates computed from the record, one for each channel, select what to keep
+    of the unpooled feature map V: sigmoid(tanh(V · f(record)) + g(record)), which is then pooled and classified.
 
-    f and g are linear with a layer norm, where the paper has batch norm: a batch here holds five subsets of the same
+    f and g are linear with a layer norm, where the paper has batch norm: a batch here holds several subsets of the same
     inputs, and an answer must not depend on the others in its batch.
 
     Args:
@@ -320,7 +320,7 @@ def head_logits(head: FusionHead, embeddings: np.ndarray, metadata: np.ndarray, 
     device = next(head.parameters()).device
     mask = np.broadcast_to(present, (len(metadata), 4))
     tensors = [torch.tensor(x, device=device) for x in (embeddings, metadata, mask)]
-    if was_training := head.training:  # to switch each time would take as long as the head itself
+    if was_training := head.training:  # switching each time would take as long as the head itself
         head.eval()
     logits = head(*tensors).float().cpu().numpy()
     if was_training:

@@ -29,7 +29,7 @@ class HeldOut:
 
 
 def serialise(arrays: dict[str, np.ndarray], texts: dict[str, str]) -> bytes:
-    """A safetensors file with its texts in alphabetical order: the library's own order is another in every process."""
+    """A safetensors file with its texts in alphabetical order; the library's own order differs between processes."""
     content = save_arrays(arrays, texts)
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
@@ -51,7 +51,7 @@ def read_held_out(path: Path) -> HeldOut:
             texts = {name: json.loads(value) for name, value in file.metadata().items()}
         rows = len(arrays["embeddings"])
         if not all(len(x) == rows for x in (*arrays.values(), *texts.values())):
-            raise ValueError("its columns are not of one length")
+            raise ValueError("its columns differ in length")
         if not all(isinstance(column, list) and all(isinstance(x, str) for x in column) for column in texts.values()):
             raise ValueError("its ids are not lists of texts")
         table = pd.DataFrame(
@@ -68,9 +68,9 @@ def read_held_out(path: Path) -> HeldOut:
         )
         embeddings = arrays["embeddings"].astype(np.float32)
         if rows == 0 or table.image_id.duplicated().any():
-            raise ValueError("it has no images, or one of them twice")
+            raise ValueError("it has no images, or one image twice")
         if not table.label.between(0, len(CODES) - 1).all() or not table.age.dropna().between(0, OLDEST).all():
-            raise ValueError("it has labels or ages that cannot be")
+            raise ValueError("it has labels or ages that are out of range")
         if not np.isfinite(embeddings).all():
             raise ValueError("it has embeddings that are not finite")
         return HeldOut(table, embeddings)

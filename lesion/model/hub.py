@@ -53,5 +53,5 @@ def resolve(source: str | Path) -> Path:
         elif isinstance(error, RevisionNotFoundError):
             reason = f"it has no branch, tag or commit {revision}"
         raise UserError(
-            f"{source} is no local folder and cannot be loaded from the Hugging Face Hub ({reason}). {GET_ONE}"
+            f"{source} is not a local folder and cannot be loaded from the Hugging Face Hub ({reason}). {GET_ONE}"
         ) from None

@@ -3,11 +3,11 @@
 The score is the squared Mahalanobis distance of the image embedding to the training embeddings along their 256
 strongest principal components (Mahalanobis distance for this purpose: Lee et al., "A simple unified framework for
 detecting out-of-distribution samples and adversarial attacks", 2018). A fine-tuned backbone puts nearly all variance
-into a few directions; what is strange shows in the others, where a photograph of a lesion hardly varies, so the
-covariance is not shrunk: scikit-learn's Ledoit-Wolf estimate caught 86 % of the far tuning pictures, this 97 %. On the
-same pictures of `lesion.report.out_of_distribution_images`, always at 2 % false alarms on validation, the distance off
-the 256 strongest components (Wang et al., "ViM", 2022) caught 93 %, the nearest of all training embeddings (Sun et al.,
-2022) 80 %, the relative Mahalanobis distance (Ren et al., 2021) 43 %.
+into a few directions. Unusual pictures differ in the others, where photographs of lesions hardly vary, so the
+covariance is not shrunk. On tuning pictures of `lesion.report.out_of_distribution_images`, at the same rate of false
+alarms, this detected more than scikit-learn's Ledoit-Wolf estimate, than the distance off the strongest components
+(Wang et al., "ViM", 2022), than the nearest training embedding (Sun et al., 2022) and than the relative Mahalanobis
+distance (Ren et al., 2021).
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ import numpy as np
 
 COMPONENTS = 256
 SMALLEST_VARIANCE = 1e-9
-"""Of a component beside the strongest; below it, there is only rounding: LayerNorm takes one direction away."""
+"""Of a component relative to the strongest. Less is only rounding: LayerNorm removes one direction."""
 FALSE_ALARM_RATE = 0.02
-"""On validation; with 1,000 photographs there, one above 3 % on others is unlikely."""
+"""On the validation part. With 1,000 photographs there, a rate above 3 % on new ones is unlikely."""
 METHOD = (
     f"the distance of the picture's features from those of the training photographs (Mahalanobis, along their "
     f"{COMPONENTS} strongest principal components)"
@@ -42,32 +42,32 @@ class MahalanobisDetector:
     false_alarm_rate: float
 
     def score(self, embeddings: np.ndarray) -> np.ndarray:
-        """How far from the training embeddings: float (N, D), by the pass that predicts, to float32 (N,); about K for
-        a photograph like them."""
+        """Squared distance to the training embeddings: float (N, D), from the pass that predicts, to float32 (N,).
+        A photograph like the training part's scores about K."""
         return np.square((embeddings - self.mean) @ self.whitening.T).sum(1)
 
     def is_out_of_distribution(self, embedding: np.ndarray) -> bool:
-        """Whether one picture's embedding, float (D,), is unlike a dermoscopic photograph's."""
+        """Whether the embedding of one picture, float (D,), is unlike that of a dermoscopic photograph."""
         return bool(self.score(embedding[None])[0] > self.threshold)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All there is to store, by name; see `from_arrays`."""
+        """What to store, by name; `from_arrays` reads it."""
         limits = np.array([self.threshold, self.false_alarm_rate], np.float64)
         return {"mean": self.mean, "whitening": self.whitening, "limits": limits}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "MahalanobisDetector":
-        """The check that `arrays` were taken of.
+        """The detector that gave these `arrays`.
 
         Raises:
             KeyError: an array is missing.
-            ValueError: shapes that do not fit, or values that cannot be.
+            ValueError: shapes do not fit, or values are out of range.
         """
         mean, whitening, limits = (arrays[name] for name in ("mean", "whitening", "limits"))
         if mean.ndim != 1 or whitening.ndim != 2 or whitening.shape[1:] != mean.shape or limits.shape != (2,):
             raise ValueError(f"the shapes {mean.shape}, {whitening.shape} and {limits.shape} do not fit each other")
         if not all(np.isfinite(x).all() for x in (mean, whitening, limits)) or limits[0] <= 0 or not 0 < limits[1] < 1:
-            raise ValueError("there are values that are not finite, or limits that cannot be")
+            raise ValueError("there are values that are not finite, or limits out of range")
         return cls(mean, whitening, float(limits[0]), float(limits[1]))
 
 
@@ -87,7 +87,7 @@ def fit_detector(
     real = variances > SMALLEST_VARIANCE * variances[0]
     whitening = components[real] / np.sqrt(variances[real])[:, None]
     whitening = np.ascontiguousarray(whitening, np.float32)  # safetensors stores rows in this order
-    check = MahalanobisDetector(mean.astype(np.float32), whitening, np.inf, false_alarm_rate)
+    unlimited = MahalanobisDetector(mean.astype(np.float32), whitening, np.inf, false_alarm_rate)
     # One of the scores themselves, so that no more than the given share lies above it.
-    threshold = np.quantile(check.score(validation), 1 - false_alarm_rate, method="higher")
-    return MahalanobisDetector(check.mean, check.whitening, float(threshold), false_alarm_rate)
+    threshold = np.quantile(unlimited.score(validation), 1 - false_alarm_rate, method="higher")
+    return MahalanobisDetector(unlimited.mean, unlimited.whitening, float(threshold), false_alarm_rate)

@@ -7,10 +7,9 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from lesion.data.diagnoses import CODES
+from lesion.errors import UserError
 
 CURVE_POINTS = 60
-
-
 HISTORY = "history.csv"
 
 
@@ -44,6 +43,15 @@ def thinned(points: np.ndarray) -> list[list[float]]:
 
 
 def learning_curves(folder: Path) -> dict[str, dict[str, list]]:
-    """{"learning": the columns of the training's history by name}, or nothing where none lies beside the checkpoint."""
+    """{"learning": the columns of the training's history by name}; empty where the checkpoint has no history.
+
+    Raises:
+        UserError: the history cannot be read.
+    """
     path = folder / HISTORY
-    return {"learning": pd.read_csv(path).to_dict("list")} if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return {"learning": pd.read_csv(path).to_dict("list")}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); restore it, or remove it.") from None

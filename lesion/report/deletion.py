@@ -1,4 +1,8 @@
-"""Deletion and insertion: whether a heat map shows what the answer depends on."""
+"""Deletion and insertion: whether a heat map shows what the answer depends on (Petsiuk et al., "RISE", 2018).
+
+If a map is right, the probability should fall soon when its hottest pixels are blurred first, and rise soon when they
+are uncovered first. The diagnosis explained is the one decided for the photograph with its own age, sex and site.
+"""
 
 from collections.abc import Callable
 
@@ -23,7 +27,7 @@ RANDOM = "random order"
 
 
 def blurred(images: torch.Tensor) -> torch.Tensor:
-    """Photographs with all detail gone, float (B, 3, S, S)."""
+    """Photographs without detail, float (B, 3, S, S)."""
     sigma = BLUR * images.shape[-1]
     return gaussian_blur(images, [2 * int(2 * sigma) + 1] * 2, [sigma] * 2)
 
@@ -61,8 +65,8 @@ def deletion_and_insertion(
 ) -> tuple[tuple[float, float], dict[str, tuple[float, float]]]:
     """Areas under the deletion and the insertion curve for several orders of the pixels (Petsiuk et al., 2018).
 
-    Deletion blurs the photograph pixel by pixel, and a small area is good; insertion uncovers the blurred photograph,
-    and a large area is good.
+    Deletion blurs the photograph pixel by pixel: a small area is good. Insertion uncovers the blurred photograph: a
+    large area is good.
 
     Args:
         image: float (3, S, S), the backbone's input.

@@ -15,6 +15,7 @@ from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.metrics.metrics import CLASSES, RULES
 from lesion.training.curves import WIDTH, draw_learning, save
 
+LEARNING_CURVES = "curves.png"
 BEFORE, AFTER = "#999999", "#0072B2"
 
 
@@ -116,10 +117,10 @@ FIGURES = {
     "roc.png": ReportFigure("ROC curves", draw_roc),
     "precision_recall.png": ReportFigure("Precision-recall curves", draw_precision_recall),
     "reliability.png": ReportFigure("Reliability before and after calibration", draw_reliability),
-    "curves.png": ReportFigure("Learning curves", draw_learning),
+    LEARNING_CURVES: ReportFigure("Learning curves", draw_learning),
 }
 
 
 def figures_of(report: dict) -> dict[str, ReportFigure]:
     """The figures that a report has the numbers for, by file name."""
-    return {name: f for name, f in FIGURES.items() if name != "curves.png" or "learning" in report["curves"]}
+    return {name: f for name, f in FIGURES.items() if name != LEARNING_CURVES or "learning" in report["curves"]}

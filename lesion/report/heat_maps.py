@@ -44,7 +44,7 @@ def explain_table(predictor: Predictor, table: pd.DataFrame) -> Explained:
         rows = slice(first, first + BATCH)
         images = torch.stack([predictor.config.transform(read_image(path)) for path in table.path[rows]])
         images = images.contiguous(memory_format=torch.channels_last)
-        # Gradients are wanted from the first measured stage on, and no earlier.
+        # Gradients are needed only from the first measured stage on.
         with torch.no_grad(), model.autocast():
             start_map = (predictor.stages[0] if predictor.stages else model.forward_features)(images).float()
         start_map.requires_grad_()
@@ -65,6 +65,6 @@ def explain_table(predictor: Predictor, table: pd.DataFrame) -> Explained:
 
 
 def largest_one(activation_map: np.ndarray) -> np.ndarray:
-    """A map with its largest value 1; one that is 0 everywhere says nothing, and is counted as even."""
+    """A map scaled to a largest value of 1. A map that is 0 everywhere is replaced by a constant one."""
     top = activation_map.max()
     return (activation_map / top if top > 0 else np.ones_like(activation_map)).astype(np.float32)

@@ -1,13 +1,9 @@
-"""How good the heat maps are: do they lie on the lesion, and do they show what the answer hangs on?
+"""How much of a heat map lies on the lesion.
 
-Both need no opinion. The lesion's outline is known (the masks of Tschandl et al., Nat. Med. 26, 1229, 2020), so the
-share of a map inside it can be counted: the energy-based pointing game (Wang et al., "Score-CAM", 2020) and the
-pointing game (Zhang et al., "Top-down neural attention by excitation backprop", 2018). Photographers centre lesions, so
-a blind guess does well; each map is therefore compared with a blob in the middle that is exactly as wide as the map.
-And where a map is right, blurring its hottest pixels first must ruin the answer soon, and uncovering them first must
-bring it back soon: deletion and insertion (Petsiuk et al., "RISE", 2018).
-
-The diagnosis explained is the one decided for the photograph with its own age, sex and site (data-set prevalence).
+The lesion's outline is known (the masks of Tschandl et al., Nat. Med. 26, 1229, 2020), so the share of a map inside it
+can be computed: the energy-based pointing game (Wang et al., "Score-CAM", 2020) and the pointing game (Zhang et al.,
+"Top-down neural attention by excitation backprop", 2018). Photographers centre lesions, so a map that ignores the
+photograph can do well. Each map is therefore compared with a Gaussian in the centre that is exactly as wide as the map.
 """
 
 from collections.abc import Sequence
@@ -52,7 +48,7 @@ def spread(profile: np.ndarray) -> float:
 
 @lru_cache
 def gaussian_spreads(length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Widths of centred Gaussians, cut off at the photograph's edges, before and after the cut, in pixels.
+    """Widths of centred Gaussians before and after they are cut off at the photograph's edges, in pixels.
 
     Args:
         length: of the photograph's side, pixels.
@@ -72,11 +68,11 @@ def gaussian_profile(length: int, width: float) -> np.ndarray:
 
 
 def centred_gaussian(heat: np.ndarray) -> np.ndarray:
-    """The blind guess as wide as a map: a Gaussian in the middle of the photograph, which along each axis has the
-    map's own standard deviation about the map's own centre. It differs from the map in not knowing where to look.
+    """The baseline as wide as a map: a Gaussian in the centre of the photograph. Along each axis it has the standard
+    deviation that the map has about its own centre. It differs from the map only in its position.
 
-    The width is that inside the photograph. Where the map is wider than even an even one, the Gaussian is (nearly)
-    even.
+    The width is that inside the photograph. Where the map is wider than a constant one, the Gaussian is nearly
+    constant.
 
     Args:
         heat: float (H, W), not negative, not all 0.
@@ -98,14 +94,14 @@ def has_masks(folder: Path) -> bool:
 
 
 def read_masks(folder: Path, image_ids: Sequence[str]) -> list[np.ndarray]:
-    """The lesions' outlines, bool (H, W) each.
+    """The masks of the lesions, bool (H, W) each.
 
     Args:
         folder: of HAM10000; the masks are in or under it.
-        image_ids: whose.
+        image_ids: the images.
 
     Raises:
-        UserError: the masks are not there, or not of all of them.
+        UserError: masks are missing.
     """
     paths = {path.stem.removesuffix("_segmentation"): path for path in folder.rglob("*_segmentation.png")}
     missing = [image_id for image_id in image_ids if image_id not in paths]

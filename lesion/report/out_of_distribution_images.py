@@ -1,8 +1,8 @@
-"""Pictures that are no dermoscopic photographs, to tune and to test the check of `lesion.model.out_of_distribution`.
+"""Images that are not dermoscopic photographs, to tune and to test the detector of `lesion.model.out_of_distribution`.
 
-Every family comes from two sources that share no picture: "tuning", by which the check was chosen, and "report", which
-it is scored on. Far families have nothing of a lesion; near ones have skin's colours, a tissue's texture, or a lesion
-that is blurred or covered. What is drawn is drawn by seeded generators, another seed and other kinds for each source;
+Every family comes from two sources that share no image: "tuning", by which the detector was chosen, and "report", on
+which it is scored. Far families show nothing of a lesion; near ones have skin's colours, a tissue's texture, or a
+blurred or covered lesion. What is drawn is drawn by seeded generators, another seed and other kinds for each source;
 ordinary photographs and stained tissue are the samples that scikit-learn (tuning) and scikit-image (report) carry in
 their packages.
 """
@@ -197,7 +197,7 @@ def crops(images: Sequence[Image.Image], each: int, seed: int) -> list[Image.Ima
 
 
 def scikit_image_samples(*names: str) -> list[Image.Image]:
-    """Pictures that scikit-image carries in its package, so that nothing is downloaded.
+    """Images that scikit-image's package contains, so that nothing is downloaded.
 
     Raises:
         UserError: scikit-image is not installed, or lacks one.
@@ -206,7 +206,7 @@ def scikit_image_samples(*names: str) -> list[Image.Image]:
         import skimage.data
     except ImportError:
         raise UserError(
-            "The check for pictures that are no dermoscopic photographs is scored on scikit-image's sample images; "
+            "Out-of-distribution detection is scored on scikit-image's sample images; "
             "install it with `pip install -r tests/requirements.txt`."
         ) from None
     folder, out = Path(skimage.data.__file__).parent, []
@@ -215,7 +215,7 @@ def scikit_image_samples(*names: str) -> list[Image.Image]:
         path = next((file for file in files if file.exists()), None)
         if path is None:
             raise UserError(
-                f"This scikit-image carries no picture {name}; install the version of tests/requirements.txt."
+                f"This version of scikit-image lacks the image {name}; install the version of tests/requirements.txt."
             )
         out.append(read_image(path))
     return out
@@ -237,7 +237,7 @@ def half_covered(image: Image.Image, generator: np.random.Generator) -> Image.Im
 
 
 def far(source: str) -> dict[str, list[Image.Image]]:
-    """Pictures with nothing of a lesion, by family.
+    """Images that show nothing of a lesion, by family.
 
     Args:
         source: one of SOURCES.
@@ -262,7 +262,7 @@ def far(source: str) -> dict[str, list[Image.Image]]:
 
 
 def near(source: str, photographs: Sequence[Path]) -> dict[str, list[Image.Image]]:
-    """Pictures that resemble skin, tissue or a lesion, by family.
+    """Images that resemble skin, tissue or a lesion, by family.
 
     Args:
         source: one of SOURCES.

@@ -1,6 +1,5 @@
 """A checkpoint to the Hugging Face Hub, with its model card."""
 
-import json
 import re
 from pathlib import Path
 
@@ -8,17 +7,25 @@ import huggingface_hub
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
+from lesion.data.held_out_photographs import FILE as PHOTOGRAPHS
+from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.errors import UserError, shown
-from lesion.files import sha256
-from lesion.model.checkpoint import CONFIG, REPORT, load_checkpoint
-from lesion.model.hub import HUB_ID, UPLOADED
+from lesion.model.checkpoint import CONFIG, HELD_OUT, MODEL, REPORT, load_checkpoint
+from lesion.model.checkpoint_config import DETECTOR, DETECTOR_OF_FORMAT_2
+from lesion.model.held_out import read_held_out
+from lesion.model.hub import HUB_ID
+from lesion.report.curves import HISTORY
+from lesion.report.figures import LEARNING_CURVES, figures_of
 from lesion.report.model_card import model_card
+from lesion.report.reading import EVALUATE, belongs, read_report
 
+DETECTORS = (DETECTOR, DETECTOR_OF_FORMAT_2)
+"""Names of the detector's file, of which a checkpoint has one."""
 LOG_IN = "log in by `hf auth login` with a token that may write there"
 
 
 def publish(folder: Path, repository: str, private: bool = False) -> str:
-    """Uploads a checkpoint; the repository is made if need be.
+    """Uploads a checkpoint; a repository that does not exist is made.
 
     Args:
         folder: of the checkpoint.
@@ -29,23 +36,22 @@ def publish(folder: Path, repository: str, private: bool = False) -> str:
         What loads just this upload, "user/name@commit".
 
     Raises:
-        UserError: the folder is no valid checkpoint, its report is of another one, or the Hub does not take it.
+        UserError: the folder is not a valid checkpoint; its report or its photographs are damaged or of another one;
+            or the Hub refuses the upload.
     """
     if not re.fullmatch(HUB_ID, repository):
         raise UserError(f"Repository {shown(repository)} is not accepted; give a Hub id, user/name.")
-    config, report = load_checkpoint(folder).config, None
-    if (folder / REPORT).is_file():
-        try:
-            report = dict(json.loads((folder / REPORT).read_text(encoding="utf-8")))
-        except (OSError, TypeError, ValueError, RecursionError) as error:
-            raise UserError(
-                f"{folder / REPORT} cannot be read ({error}); run `python -m lesion.evaluate` again, or remove it."
-            ) from None
-        if report.get("checkpoint") != sha256(folder / CONFIG):
-            raise UserError(f"{folder / REPORT} is of another checkpoint; run `python -m lesion.evaluate` on this one.")
-    files = sorted(path for pattern in UPLOADED for path in folder.glob(pattern))
-    operations = [CommitOperationAdd(path.name, path) for path in files]
-    operations.append(CommitOperationAdd("README.md", model_card(config, report, load_from=repository).encode()))
+    config, report = load_checkpoint(folder).config, read_report(folder)
+    if report is not None and not belongs(report, folder):
+        raise UserError(f"{folder / REPORT} is of another checkpoint. Run “{EVALUATE}” on this one.")
+    try:
+        card = model_card(config, report, load_from=repository)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UserError(
+            f"{folder / REPORT} lacks what the model card needs. Run “{EVALUATE}” to write it again."
+        ) from None
+    operations = [CommitOperationAdd(path.name, path) for path in files_of(folder, report)]
+    operations.append(CommitOperationAdd("README.md", card.encode()))
     if huggingface_hub.get_token() is None:
         raise UserError(f"The Hub does not know who you are: {LOG_IN}.")
     try:
@@ -56,3 +62,29 @@ def publish(folder: Path, repository: str, private: bool = False) -> str:
         reason = LOG_IN if refused else str(error).strip().split("\n")[0]
         raise UserError(f"{repository} cannot be written on the Hugging Face Hub: {reason}.") from None
     return f"{repository}@{commit.oid}"
+
+
+def files_of(folder: Path, report: dict | None) -> list[Path]:
+    """The files of a checkpoint folder that belong to its checkpoint.
+
+    The folder may hold others, among them figures of an earlier checkpoint's report.
+
+    Args:
+        folder: of the checkpoint.
+        report: of this checkpoint, or None.
+
+    Raises:
+        UserError: its small photographs are not those of its held-out images.
+    """
+    names = [CONFIG, MODEL, HELD_OUT, *DETECTORS, HISTORY, LEARNING_CURVES]
+    if report is not None:
+        names += [REPORT, *figures_of(report)]
+    if (folder / PHOTOGRAPHS).exists():
+        ids = read_held_out(folder / HELD_OUT).table.image_id
+        if HeldOutPhotographs(folder).names != {f"{image_id}.jpg" for image_id in ids}:
+            raise UserError(
+                f"{folder / PHOTOGRAPHS} is not of this checkpoint's held-out images; make it again with "
+                "`python -m lesion.photographs`, or remove it."
+            )
+        names.append(PHOTOGRAPHS)
+    return [folder / name for name in sorted(set(names)) if (folder / name).is_file()]

@@ -1,6 +1,6 @@
-"""How the model does in each subgroup of the patients and of the ways a diagnosis was confirmed.
+"""The figures of each subgroup, by sex, age, body site and how the diagnosis was confirmed.
 
-Subgroups are looked at one field at a time. Where there are too few lesions, a sentence stands instead of figures.
+Each subgroup is defined by one field. Where it has too few lesions, a sentence replaces the figures.
 """
 
 import numpy as np

@@ -1,5 +1,5 @@
-"""What the model does on the held-out images as a whole: with some inputs hidden or shuffled, in a subgroup, and as a
-melanoma alarm. Everything comes from the stored embeddings; the backbone does not run.
+"""The model on all held-out images: with some inputs hidden or shuffled, in a subgroup, and as a melanoma alarm.
+Everything comes from the stored embeddings; the backbone does not run.
 
 - Permutation importance: Breiman, "Random Forests" (2001); Fisher, Rudin and Dominici, "All Models are Wrong, but Many
   are Useful" (2019). Whole lesions are exchanged, so that photographs of one lesion stay together.
@@ -36,7 +36,7 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Which held-out images to look at; "any" leaves a field open.
+    """A selection of the held-out images; "any" accepts every value of a field.
 
     Args:
         sex: "female", "male", "unknown" or "any".
@@ -100,8 +100,8 @@ class Comparison:
         images, lesions: how many were looked at.
         differences: chosen − full, by the names of `lesion.metrics.scores.compare_decisions`.
         confusions: int (7, 7), rows true and columns decided, of "full" and "chosen".
-        rescued: images that the full model gets right and the chosen one wrong; one row an image, one image a lesion,
-            the clearest first: image_id, diagnosis, age, sex, site, full, full_probability, chosen,
+        rescued: images that the full model answers correctly and the chosen one does not; one row an image, one image
+            a lesion, the clearest first: image_id, diagnosis, age, sex, site, full, full_probability, chosen,
             chosen_probability (the decisions as codes, with what each gave the confirmed diagnosis, under the rule).
         ruined: the other way round.
     """
@@ -115,7 +115,7 @@ class Comparison:
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few lesions to judge by."""
+        """Whether there are too few lesions to draw conclusions."""
         return self.lesions < FEW_LESIONS
 
 
@@ -339,7 +339,7 @@ class Cohort:
         return out
 
     def alarm(self, threshold: float, prevalence: np.ndarray | None = None) -> Alarm:
-        """How an alarm does that is raised where melanoma has at least some probability, as in the data set.
+        """The performance of an alarm that is raised where the probability of melanoma is at least the threshold.
 
         Args:
             threshold: of the probability, 0 to 1. The alarm is one device wherever it is used: it reads the

@@ -1,5 +1,5 @@
-"""What age, sex and body site do to the answer for one photograph: exactly, since every subset of the inputs is an
-input that the model was trained on, and at once, since only the small head is asked.
+"""What age, sex and body site do to the answer for one photograph. It is exact, because the model was trained on every
+subset of the inputs, and immediate, because only the small head runs.
 
     influence = Influence(predictor, predictor.features(image), Metadata(age=75, site="face"))
     influence.shapley("akiec").contributions    # {"image": 0.21, "age": 0.04, "sex": 0.0, "site": 0.22}

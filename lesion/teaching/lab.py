@@ -4,10 +4,10 @@ The backbone never trained on those images (a third of them served to choose its
 cross-validation, since the rare diagnoses are too few for one split: each image is decided by the one head of five that
 trained on no photograph of its lesion. The folds keep lesions whole and diagnoses in proportion (scikit-learn's
 StratifiedGroupKFold). Two runs are compared on the same images, with intervals from resampling lesions, the clusters,
-not images (Davison and Hinkley, "Bootstrap Methods and Their Application", 1997, section 3.8). The intervals say how
-much the choice of lesions matters, not the luck of a training: for that, compare two seeds.
+not images (Davison and Hinkley, "Bootstrap Methods and Their Application", 1997, section 3.8). The intervals show
+how much the choice of lesions matters, not the luck of a training: for that, compare two seeds.
 
-A run depends on its settings alone, whoever else trains at the same time. Nothing is written to disk.
+A run depends only on its settings, not on other trainings at the same time. Nothing is written to disk.
 """
 
 import os

@@ -127,7 +127,7 @@ def fit_head(
         try:
             return epoch_metrics(head, embeddings[data.split.validation], data, views_of(config))[0]
         except NotFinite:
-            what = f"The head's answers are not finite after epoch {epoch}"
+            what = f"The head's answers are not finite after the last step of epoch {epoch}"
             raise not_finite(what, config.learning_rate, NOTHING_WRITTEN) from None
 
     best, best_epoch, best_state, history = judged(0)["validation_loss"], 0, copy.deepcopy(head.state_dict()), []
@@ -169,7 +169,8 @@ def head_epoch(
     rows = torch.from_numpy(data.split.training)
     head.train()
     total = 0.0
-    for batch in rows[torch.randperm(len(rows), generator=generator)].split(config.batch_size):
+    batches = rows[torch.randperm(len(rows), generator=generator)].split(config.batch_size)
+    for step, batch in enumerate(batches):
         embedding, metadata, labels = (x[batch].to(device) for x in inputs)
         present = random_subsets(len(batch), generator).to(device)
         logits = head_on_subsets(head, embedding, metadata, present)
@@ -177,7 +178,9 @@ def head_epoch(
         loss = subset_losses(logits, targets, weights).mean()
         value = loss.item()
         if not math.isfinite(value):
-            raise not_finite(f"The head's loss is {value}", config.learning_rate, NOTHING_WRITTEN)
+            raise not_finite(
+                f"The head's loss is {value} at step {step} of an epoch", config.learning_rate, NOTHING_WRITTEN
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -15,7 +15,7 @@ from lesion.training.embeddings import embed_table
 from lesion.training.finish import fit_after_training, print_validation
 
 
-def refit(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str | None) -> None:
+def recalibrate(checkpoint: Checkpoint, data: Path, output: Path, mixed_precision: str | None) -> None:
     """Writes the checkpoint with what follows training fitted again.
 
     Args:

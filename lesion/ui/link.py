@@ -1,6 +1,6 @@
 """Links that bring the page back: age, sex, site, diagnosis, lesson, tab, and a photograph that comes with the app.
 
-All of it stands in the link, as ?age=55&site=back&example=ISIC_0024329&tab=influence. The server keeps nothing, and an
+All of this is in the link, as ?age=55&site=back&example=ISIC_0024329&tab=influence. The server keeps nothing, and an
 uploaded photograph is never part of a link.
 """
 
@@ -39,7 +39,7 @@ IN_VIEW = """
   return [];
 }
 """
-"""A page that is still being built may not tell that a tab was selected."""
+"""A page that is still being built may not report that a tab was selected."""
 HERE = """
 (...values) => {
   const here = new URL('?tab=' + (document.body.dataset.tab ?? 'answer'), location.href);
@@ -134,7 +134,7 @@ def connect(
         page: whose opening restores.
         controls: of `build`.
         given: the left column.
-        chosen: whose change shows the views anew.
+        chosen: whose change asks for the views again.
         tabs: of the page.
         lessons: the tab.
         photographs: the held-out ones.

@@ -146,7 +146,7 @@ class PhotographViews:
             return tuple(self.without_answer((pieces.placeholder if path is None else pieces.problem)(str(error))))
 
     def without_answer(self, said: str) -> list[str]:
-        """The outputs' values where there is no answer: `said` in its place."""
+        """The outputs' values where there is no answer: `said` in place of it."""
         filled, first = [""] * len(self.outputs), len(self.answer.outputs)
         filled[0] = filled[first] = said
         filled[first - 1] = pieces.placeholder(heat_map.NO_HEAT)
@@ -186,7 +186,7 @@ def build_tabs(
     Args:
         material: what they are about.
         given: the left column.
-        chosen: whose change asks for the views anew.
+        chosen: whose change asks for the views again.
         open_photograph: image id of a held-out photograph to a file.
     """
     store, cohort, folder = material.store, material.cohort, material.store.predictor.checkpoint.folder
@@ -238,7 +238,7 @@ def connect_views(
         changed, views.show, [*asked, *view], views.outputs, js=ASK % len(asked), api_visibility="private",
         show_progress="minimal", trigger_mode="always_last", concurrency_limit=2 * MOST_IN_A_PASS,
     )  # fmt: skip
-    # The server is busy, or was started anew: its message says so, and no answer to something else stays in view.
+    # The server is busy or was restarted: its message says so, and no answer to an earlier question stays in view.
     nothing = views.without_answer(pieces.problem(answers.NO_ANSWER))
     shown.failure(None, None, views.outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
 

@@ -1,7 +1,7 @@
 """How the page looks: one theme, dark and light. The page's colours stand here, those of diagnoses in
 `lesion.data.diagnoses`; the style sheets use Gradio's names of them, which change with the theme.
 
-The accent is a petrol that is no diagnosis's colour.
+The accent is a petrol that no diagnosis has.
 """
 
 import gradio as gr

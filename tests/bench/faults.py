@@ -467,10 +467,10 @@ def two_processes(training: Training) -> str:
     )  # fmt: skip
     assert done.stdout.count("Wrote ") == 2, f"one process speaks, of two trainings: {done.stdout} {done.stderr}"
     images = json.loads((folder / "trained" / "config.json").read_text())["training"]["images"]["training"]
-    shares = [np.loadtxt(notes / f"0-{rank}", dtype=int) for rank in (0, 1)]
+    shares = [np.loadtxt(notes / f"0-{rank}", dtype=int).reshape(training.epochs, -1) for rank in (0, 1)]
     for epoch in range(training.epochs):
-        read = [share.reshape(training.epochs, -1)[epoch] for share in shares]
-        assert np.array_equal(np.sort(np.concatenate(read)), np.arange(images)), f"epoch {epoch}"
+        read = np.sort(np.concatenate([share[epoch] for share in shares]))
+        assert np.array_equal(read, np.arange(images)), f"epoch {epoch}"
     assert not list(notes.glob("1-*")), "nothing is left to train in a finished training"
     assert all_finite(load_checkpoint(folder / "trained").model)
     compared = check_equal(finished, training.finished)
@@ -478,9 +478,9 @@ def two_processes(training: Training) -> str:
     assert done.returncode != 0 and stops, done.stderr[-3000:]
     assert not (folder / "diverging" / "config.json").exists()
     return (
-        f"each of the {images} training images was read once in each of {training.epochs} epochs ({len(read[0])} and "
-        f"{len(read[1])} in the last); validation metrics and embeddings of a finished training equal the single "
-        f"process's bit for bit ({compared}); a loss that is not finite stops both: {stops[0]}"
+        f"each of the {images} training images was read once in each of {training.epochs} epochs "
+        f"({len(shares[0][-1])} and {len(shares[1][-1])} in the last); validation metrics and embeddings of a finished "
+        f"training equal the single process's bit for bit ({compared}); not finite stops both: {stops[0]}"
     )
 
 

@@ -158,7 +158,8 @@ def test_missing_masks_are_refused(ham10000, masks, table):
 
 def test_report(predictor, table, masks, monkeypatch):
     monkeypatch.setattr("lesion.report.explanations.SAMPLE", 3)
-    report = explanation_report(predictor, table, masks, rounds=50)
+    outlines = read_masks(masks, list(table.image_id))
+    report = explanation_report(predictor, table, outlines, rounds=50)
     json.dumps(report, allow_nan=False)
     assert report["images"] == len(table) - 1 and report["without a mask"] == 1
     assert tuple(report["methods"]) == tuple(METHODS)
@@ -173,7 +174,7 @@ def test_report(predictor, table, masks, monkeypatch):
     assert perturbed["probability of the whole photograph"]["value"] > 1 / 7
     assert perturbed["images"] == 3 and tuple(perturbed["orders"]) == (*predictor.map_methods, GAUSSIAN, RANDOM)
     assert "deletion minus random order" in perturbed["orders"][GAUSSIAN]
-    assert report == explanation_report(predictor, table, masks, rounds=50), "the same seed gives the same report"
+    assert report == explanation_report(predictor, table, outlines, rounds=50), "the same seed gives the same report"
 
     words = heat_map.map_quality(report)
     assert words.count("<tr>") == 1 + len(METHODS) and "How good are these maps?" in words

@@ -46,9 +46,10 @@ def test_an_upright_photograph_is_only_cropped_and_mirrored(plain):
 
 
 def test_rotation_leaves_no_black_corners():
-    white = torch.full((50, 3, 96, 96), 255, dtype=torch.uint8)
     torch.manual_seed(0)
-    assert augment(white, 64, torch.ones(50, dtype=torch.bool)).min() > 0.7, "a fifth darker at most"
+    white = torch.full((40, 3, 150, 150), 255, dtype=torch.uint8)
+    # The colours darken by a fifth at most, in two ways; black would be 0.
+    assert augment(white, 64, torch.ones(40, dtype=torch.bool)).min() > 0.6
 
 
 def test_a_crop_has_the_area_that_was_asked(plain):
@@ -91,3 +92,9 @@ def test_normalised_as_torchvision():
 
     images, mean, std = torch.rand(2, 3, 8, 8), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
     torch.testing.assert_close(normalise(images, mean, std), v2.functional.normalize(images, mean, std))
+
+
+def test_rotation_leaves_no_black_corners():
+    white = torch.full((20, 3, 96, 96), 255, dtype=torch.uint8)
+    torch.manual_seed(0)
+    assert augment(white, 64, torch.ones(20, dtype=torch.bool)).min() > 0.6, "darkened by a fifth at most, and contrast"

@@ -325,7 +325,7 @@ def test_a_lesson_sets_the_controls_of_another_tab(page):
     expect(page.locator("#setup-1")).to_contain_text("1,000")
     page.click("#setup-0")
     expect(page.locator("#threshold input").first).not_to_have_value("20", timeout=20_000)
-    expect(page.locator("#alarm dd").first).not_to_contain_text("75%", timeout=20_000)
+    expect(page.locator("#alarm dd").first).not_to_contain_text("75 %", timeout=20_000)
     common = page.locator("#alarm dd").all_inner_texts()
     open_tab(page, "Lessons")
     page.click("#setup-1")

@@ -64,7 +64,8 @@ def alarm(alarm: Alarm, prevalence: str) -> str:
     def rate(value: float, interval: tuple[float, float]) -> str:
         if np.isnan(value):
             return "no such photograph"
-        return f"<b>{value:.0%}</b> ({interval[0]:.0%} to {interval[1]:.0%})"
+        value, low, high = (f"{100 * v:.0f}\u00a0%" for v in (value, *interval))
+        return f"<b>{value}</b> ({low} to {high})"
 
     true = in_hundred(alarm.positive_predictive_value, "no alarm rings")
     missed = in_hundred(alarm.missed, "the alarm always rings")

@@ -154,7 +154,7 @@ element.addEventListener('keydown', event => {
 
 
 def body_map(probabilities: dict[str | None, float], code: str, selected: str | None) -> str:
-    """The two figures, the sites that are no region of them, and the colour scale.
+    """The two figures, the sites that have no region on them, and the colour scale.
 
     Args:
         probabilities: of the diagnosis, 0 to 1, by the lesion's site: each of SITES, and None where it is unknown.

@@ -1,7 +1,7 @@
-"""Colours of the charts that are no diagnosis's, the dash patterns beside colours, and tints with their ink."""
+"""Colours of the charts besides those of diagnoses, dash patterns, and tints with a readable ink."""
 
 VIOLET, OLIVE = "#7F63DA", "#8C8500"
-"""Two colours that are no diagnosis's and that colour-blind eyes tell apart: up and down, run A and run B."""
+"""Two colours that no diagnosis has and that colour-blind people can distinguish: up and down, run A and run B."""
 RUN_COLOURS = {"A": VIOLET, "B": OLIVE}
 DASHES = {
     "mel": "none",
@@ -14,7 +14,7 @@ DASHES = {
 }
 """SVG dash pattern of each diagnosis's line."""
 PALEST = 0.08
-"""Share of the diagnosis's colour at probability 0: still told from a white page."""
+"""Share of the diagnosis's colour at probability 0: still distinguishable from a white page."""
 
 
 def tint(colour: str, share: float) -> str:

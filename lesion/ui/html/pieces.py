@@ -33,13 +33,13 @@ def problem(message: str) -> str:
 
 
 def placeholder(message: str) -> str:
-    """What stands where nothing is to be shown yet."""
+    """A text in the place of content that is still to come."""
     return f'<div class="placeholder">{html.escape(message)}</div>'
 
 
 def section(title: str, text: str) -> str:
-    """A heading with a line on what is to be seen below it."""
-    return f'<div class="section"><h2>{html.escape(title)}</h2><p>{html.escape(text)}</p></div>'
+    """A heading with a text about what follows."""
+    return f'<div class="section"><h2>{html.escape(title)}</h2><p>{unbroken(html.escape(text))}</p></div>'
 
 
 def side_by_side(*pieces: str) -> str:

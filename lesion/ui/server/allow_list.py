@@ -102,5 +102,5 @@ class AllowList:
 
 
 async def unreadable(request: Request, error: RequestValidationError) -> JSONResponse:
-    """What is wrong with a request, as FastAPI says it, but without the request itself: a NaN in it fits no answer."""
+    """What is wrong with a request, in FastAPI's words but without the request itself: JSON cannot hold a NaN in it."""
     return JSONResponse({"detail": [{key: e[key] for key in ("type", "loc", "msg")} for e in error.errors()]}, 422)

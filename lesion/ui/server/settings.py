@@ -16,7 +16,7 @@ BUNDLED = Path(__file__).resolve().parents[3] / "weights"
 
 
 def read_settings(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
-    """What the command line says, then the environment, then the defaults.
+    """The settings: from the command line, else from the environment, else the defaults.
 
     Args:
         arguments: of the command line; None means the program's own.
@@ -30,8 +30,8 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
     Raises:
         UserError: a value is not accepted, no checkpoint is given and none is bundled, or the app cannot listen there.
     """
-    # Gradio would read the first three too, when it is imported and otherwise than we do: an address of IPv6 fails in
-    # it, a port that is taken makes it choose another, and what is wrong is no sentence.
+    # Gradio would read the first three too, when it is imported, and differently: an IPv6 address fails, a taken port
+    # makes it choose another one, and errors are not sentences.
     names = ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_ROOT_PATH", "LESION_LOGIN", "LESION_CHECKPOINT")
     host, port, root_path, login, checkpoint = (os.environ.pop(name, "") for name in names)
     # Told by this that it is in a Space, Gradio would watch for changed code, which fails without another package, and

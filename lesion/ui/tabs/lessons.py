@@ -93,7 +93,7 @@ def build(
         record: photograph, age, sex and site of the left column.
         controls: those of other tabs that lessons set, by the names of `lesion.teaching.lessons.Setup`.
         tabs: of the page.
-        chosen: whose change asks for the views anew.
+        chosen: whose change asks for the views again.
     """
     told, first = Steps(lessons), lessons.all[0]
     choices = [(lesson.title, lesson.key) for lesson in lessons.all]

@@ -139,7 +139,7 @@ def explanations(report: dict, figure: Callable[[str], str]) -> str:
         f"A heat map should lie on the lesion. For {photographs(found['images'])} of {count(found['lesions'])} lesions "
         "with a known outline, the table gives the share of each map inside the outline, and how often its hottest "
         "point is inside. Lesions are usually in the middle, so the baseline is a blob there, as wide as the map; "
-        f"a uniform map has {wording.percentage(found['area share']['value'])} of itself inside. The diagnosis explained is "
+        f"{wording.percentage(found['area share']['value'])} of a uniform map is inside. The diagnosis explained is "
         f"{found['explained']}."
     )
     perturbed = found["deletion and insertion"]

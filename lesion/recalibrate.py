@@ -1,7 +1,7 @@
-"""Fit again what follows training, on a finished checkpoint: `python -m lesion.refit --data DIR --checkpoint weights`.
+"""Fit again what follows training: `python -m lesion.recalibrate --data DIR --checkpoint weights`.
 
-Calibration, conformal thresholds and the check for other pictures are fitted anew as train.py fits them; the weights
-and the held-out embeddings stay as they are. The test part plays no role. `lesion.evaluate` has to be run afterwards.
+Calibration, prediction sets and the out-of-distribution detector are fitted anew as train.py fits them; the weights and
+the held-out embeddings stay as they are. The test part plays no role. Run `lesion.evaluate` afterwards.
 """
 
 import argparse
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from lesion.errors import UserError
 from lesion.model.checkpoint import load_checkpoint
-from lesion.training.recalibration import refit
+from lesion.training.recalibration import recalibrate
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lesion.refit", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m lesion.recalibrate", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of HAM10000")
     parser.add_argument("--checkpoint", type=Path, default=Path("weights"), help="folder (default %(default)s)")
     parser.add_argument("--output", type=Path, help="folder to write (default: the checkpoint's)")
     parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), default="no")
     args = parser.parse_args()
     try:
-        refit(load_checkpoint(args.checkpoint), args.data, args.output or args.checkpoint, args.mixed_precision)
+        recalibrate(load_checkpoint(args.checkpoint), args.data, args.output or args.checkpoint, args.mixed_precision)
     except UserError as error:
         sys.exit(f"error: {error}")
     print("Run `python -m lesion.evaluate` now: the report of the checkpoint as it was has been removed.")

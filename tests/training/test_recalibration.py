@@ -8,12 +8,12 @@ import pytest
 from conftest import make_ham10000
 from lesion.errors import UserError
 from lesion.model.checkpoint import load_checkpoint
-from lesion.training.recalibration import refit
+from lesion.training.recalibration import recalibrate
 
 
-def test_refit_repeats_what_training_fitted(checkpoint, ham10000, tmp_path):
+def test_recalibrating_repeats_what_training_fitted(checkpoint, ham10000, tmp_path):
     before = load_checkpoint(checkpoint)
-    refit(before, ham10000, tmp_path, "no")
+    recalibrate(before, ham10000, tmp_path, "no")
     after = load_checkpoint(tmp_path)
     # Training fitted to embeddings in float32; the checkpoint keeps weights and embeddings as float16, and so few
     # photographs leave temperatures nearly free, so what they do is compared.
@@ -36,5 +36,5 @@ def test_another_data_set_is_refused(checkpoint, tmp_path):
         tmp_path / "other", lesions={"nv": 80, "mel": 20, **dict.fromkeys(("bcc", "akiec", "bkl", "df", "vasc"), 12)}
     )
     with pytest.raises(UserError, match="give the same data set"):
-        refit(load_checkpoint(checkpoint), other, tmp_path / "out", "no")
+        recalibrate(load_checkpoint(checkpoint), other, tmp_path / "out", "no")
     assert not (tmp_path / "out").exists()
