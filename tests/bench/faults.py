@@ -424,8 +424,7 @@ def loss_that_is_not_finite(training: Training) -> str:
         folder = training.copy(f"not finite {recipe} {batch}")
         options = ("--recipe", recipe, "--batch-size", batch, "--learning-rate", 1e30)
         status, text = run(training, folder, *options)
-        where = "The head's " if recipe == "frozen" else " step "
-        sentence = refusal(status, text, where, "(learning rate ", "lower --learning-rate")
+        sentence = refusal(status, text, " step ", "(learning rate ", "lower --learning-rate")
         check_untouched(folder, training.finished)
     state = read_state(folder / "state" / "last.pt")
     assert all(bool(tensor.isfinite().all()) for part in ("model", "ema") for tensor in state[part].values())

@@ -18,16 +18,14 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from PIL import Image
 
 from conftest import EXAMPLES, check_sentence
+from hostile_values import PARSERS
 from image_files import DISPLAY_P3, encoded, small, turned
-from lesion.data.metadata import Metadata, MetadataEncoder, parse_inputs
+from lesion.data.metadata import Metadata, MetadataEncoder
 from lesion.data.reading import FORMATS, KEPT_PIXELS, read_image
-from lesion.errors import UserError, parse_number, parse_whole
+from lesion.errors import UserError
 from lesion.files import sha256
 from lesion.inference.predictor import Predictor
 from lesion.model.checkpoint import DETECTOR, HELD_OUT, MODEL, load_checkpoint
-from lesion.teaching.cohort import Subgroup, check_rule
-from lesion.teaching.influence import parse_prevalence
-from lesion.teaching.lab import LabSettings
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")  # by default, in the working directory
 settings.register_profile(
@@ -89,18 +87,6 @@ def test_images(content, edits):
 def test_noise(magic, noise):
     with pytest.raises(UserError):
         read_image(magic + noise)
-
-
-PREVALENCE = np.full(7, 1 / 7)
-PARSERS = {
-    "a number": lambda a, *_: parse_number("Number", a, 0, 100, "%"),
-    "a whole number": lambda a, *_: parse_whole("Number", a, 0, 100),
-    "inputs": lambda a, *_: parse_inputs("Inputs", a),
-    "a prevalence": lambda a, b, _: parse_prevalence(a, b, PREVALENCE),
-    "a subgroup": lambda a, b, c: Subgroup(a, b, c, a, b),
-    "a rule": lambda a, *_: check_rule(a),
-    "settings of the lab": lambda a, b, c: LabSettings(a, b, c, a, b),
-}
 
 
 @settings(max_examples=300)
