@@ -131,7 +131,7 @@ def test_missing_checkpoint_is_one_sentence(tmp_path):
         [sys.executable, "app.py", "--checkpoint", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "no checkpoint" in done.stderr and "train.py --data" in done.stderr
+    assert "is not a checkpoint" in done.stderr and "train.py --data" in done.stderr
 
 
 def test_a_bad_upload_is_explained_where_the_answer_is(server, browser, tmp_path):

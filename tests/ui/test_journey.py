@@ -156,6 +156,7 @@ def test_a_lesson_from_upload_to_handout(server, browser, python, screen):
     step("8-cohort")
 
     open_tab("Training lab")
+    page.wait_for_timeout(500)  # Gradio gives a control its first value as its tab opens, over one typed at once
     page.locator("#lab-epochs input[type=number]").fill("1")
     page.locator("#lab-epochs input[type=number]").press("Enter")
     expect(page.locator("#lab-epochs input[type=range]")).to_have_value("1")
