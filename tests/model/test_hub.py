@@ -1,5 +1,6 @@
 """Checkpoints to and from the Hub: huggingface_hub's real client, in processes of its own, against a stand-in."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -29,36 +30,81 @@ def photographs(tmp_path_factory):
     return folder
 
 
-def run(module: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
-    """A command of the project."""
-    return python("-m", module, *arguments, **environment)
+COMMANDS = """
+import json, os, sys
 
+offline = os.environ["HF_HUB_OFFLINE"]
+from conftest import run_command  # which sets it for the other tests
 
-def python(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
-    """A process of its own."""
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-ONE_AFTER_ANOTHER = """
-import sys
-from lesion.predict import main
-
-_, photographs, output, *checkpoints = sys.argv
-for number, checkpoint in enumerate(checkpoints):
-    sys.argv[1:] = ["--images", photographs, "--output", f"{output}/{number}.csv", "--checkpoint", checkpoint]
-    main()
+os.environ["HF_HUB_OFFLINE"] = offline
+for line in sys.stdin:
+    token, module, *arguments = json.loads(line)
+    os.environ.pop("HF_TOKEN", None)
+    if token:
+        os.environ["HF_TOKEN"] = token
+    done = run_command(module, *arguments)
+    print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
 """
 
 
-def predict(photographs, output, *checkpoints: object, **environment: str) -> list[str]:
-    """The tables of predictions that checkpoints make, in one process, whose start is most of the time."""
-    output.mkdir(exist_ok=True)
-    done = python("-c", ONE_AFTER_ANOTHER, photographs, output, *checkpoints, **environment)
-    assert done.returncode == 0, done.stderr
-    return [(output / f"{number}.csv").read_text() for number in range(len(checkpoints))]
+class Client:
+    """A process that runs commands of the project one after another: huggingface_hub reads where the Hub and its cache
+    are once, when it is imported.
+
+    Args:
+        environment: of `Hub.environment`.
+    """
+
+    def __init__(self, environment: dict[str, str]):
+        path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", COMMANDS], cwd=ROOT, env=os.environ | environment | {"PYTHONPATH": path},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(self, module: str, *arguments: object, token: str | None = None) -> subprocess.CompletedProcess:
+        """A command, with a token or none."""
+        self.process.stdin.write(json.dumps([token, module, *map(str, arguments)]) + "\n")
+        self.process.stdin.flush()
+        return subprocess.CompletedProcess(module, *json.loads(self.process.stdout.readline()))
+
+    def predict(self, photographs, output, *checkpoints: object) -> list[str]:
+        """The tables of predictions that checkpoints make."""
+        tables = []
+        for number, checkpoint in enumerate(checkpoints):
+            table = output / f"{number}.csv"
+            done = self.run(
+                "lesion.predict", "--images", photographs, "--output", table, "--checkpoint", checkpoint
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            tables.append(table.read_text())
+        return tables
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def client():
+    """Makes clients."""
+    clients = []
+
+    def make(environment: dict[str, str]) -> Client:
+        clients.append(Client(environment))
+        return clients[-1]
+
+    yield make
+    for one in clients:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def refused(hub, tmp_path_factory):
+    """A client whose commands are all refused."""
+    client = Client(hub.environment(tmp_path_factory.mktemp("refused")))
+    yield client
+    client.close()
 
 
 def refusal(done: subprocess.CompletedProcess) -> str:
@@ -68,9 +114,11 @@ def refusal(done: subprocess.CompletedProcess) -> str:
     return sentence
 
 
-def test_pushed_loaded_pinned_and_kept(hub, checkpoint, photographs, tmp_path):
-    done = run("lesion.publish", "--checkpoint", checkpoint, "--repository", "teacher/lesions",
-               **hub.environment(tmp_path / "a", WRITER))  # fmt: skip
+def test_pushed_loaded_pinned_and_kept(hub, client, checkpoint, photographs, tmp_path):
+    cache, tables = hub.environment(tmp_path / "cache"), tmp_path / "tables"
+    online = client(cache)
+    publish = ("lesion.publish", "--repository", "teacher/lesions", "--checkpoint")
+    done = online.run(*publish, checkpoint, token=WRITER)
     assert done.returncode == 0, done.stderr
     first = done.stdout.split("just this one, ")[1].strip()
     (uploaded,) = [files for files in hub.repositories["models/teacher/lesions"].values() if files]
@@ -80,8 +128,7 @@ def test_pushed_loaded_pinned_and_kept(hub, checkpoint, photographs, tmp_path):
     assert "license: cc-by-nc-4.0" in card and "--checkpoint teacher/lesions" in card
     assert "has not scored this checkpoint on its test part" in card
 
-    cache, tables = hub.environment(tmp_path / "cache"), tmp_path / "tables"
-    remote, again = predict(photographs, tables, "teacher/lesions", "teacher/lesions", **cache)
+    remote, again = online.predict(photographs, tables, "teacher/lesions", "teacher/lesions")
     assert remote == again and "README.md" not in hub.downloads
     assert hub.downloads.count(MODEL) == 1, "what is there is not downloaded again"
 
@@ -90,23 +137,22 @@ def test_pushed_loaded_pinned_and_kept(hub, checkpoint, photographs, tmp_path):
     document = (other / CONFIG).read_text()
     (other / CONFIG).write_text(document.replace('"size": 64', '"size": 96'))
     assert (other / CONFIG).read_text() != document
-    done = run("lesion.publish", "--checkpoint", other, "--repository", "teacher/lesions",
-               **hub.environment(tmp_path / "a", WRITER))  # fmt: skip
+    done = online.run(*publish, other, token=WRITER)
     assert done.returncode == 0, done.stderr
-    changed, pinned = predict(photographs, tables, "teacher/lesions", first, **cache)
-    assert [pinned, changed] == predict(photographs, tables, checkpoint, other)
+    changed, pinned = online.predict(photographs, tables, "teacher/lesions", first)
+    assert [pinned, changed] == online.predict(photographs, tables, checkpoint, other)
     assert pinned == remote != changed
 
     gone = Hub()
     nowhere = cache | {"HF_ENDPOINT": gone.url}
     gone.shutdown()
     gone.server_close()
-    assert predict(photographs, tables, "teacher/lesions", first, **nowhere) == [changed, pinned]
-    offline = cache | {"HF_HUB_OFFLINE": "1"}
-    assert predict(photographs, tables, "teacher/lesions", **offline) == [changed]
-    empty = nowhere | {"HF_HOME": str(tmp_path / "empty")}
-    done = run("lesion.predict", "--images", photographs, "--output", tmp_path / "none.csv",
-               "--checkpoint", "teacher/lesions", **empty)  # fmt: skip
+    assert client(nowhere).predict(photographs, tables, "teacher/lesions", first) == [changed, pinned]
+    assert client(cache | {"HF_HUB_OFFLINE": "1"}).predict(photographs, tables, "teacher/lesions") == [changed]
+    empty = client(nowhere | {"HF_HOME": str(tmp_path / "empty")})
+    done = empty.run(
+        "lesion.predict", "--images", photographs, "--output", tmp_path / "x.csv", "--checkpoint", "teacher/lesions"
+    )  # fmt: skip
     assert "cannot be loaded from the Hugging Face Hub" in refusal(done)
 
 
@@ -118,18 +164,20 @@ def test_pushed_loaded_pinned_and_kept(hub, checkpoint, photographs, tmp_path):
         ("teacher/small", "is not a checkpoint: it has no config.json"),
     ],
 )
-def test_what_the_hub_has_not_is_one_sentence(hub, photographs, tmp_path, checkpoint_id, words):
+def test_what_the_hub_has_not_is_one_sentence(hub, refused, photographs, tmp_path, checkpoint_id, words):
     hub.repositories.setdefault("models/teacher/small", {"1" * 40: {"notes.json": b"{}"}})
-    done = run("lesion.predict", "--images", photographs, "--output", tmp_path / "x.csv", "--checkpoint", checkpoint_id,
-               **hub.environment(tmp_path / "cache"))  # fmt: skip
+    done = refused.run(
+        "lesion.predict", "--images", photographs, "--output", tmp_path / "x.csv", "--checkpoint", checkpoint_id
+    )  # fmt: skip
     assert words in refusal(done)
 
 
-def test_a_damaged_download_is_refused(hub, checkpoint, photographs, tmp_path):
+def test_a_damaged_download_is_refused(hub, refused, checkpoint, photographs, tmp_path):
     files = {path.name: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()}
     hub.repositories["models/teacher/damaged"] = {"2" * 40: files | {MODEL: files[MODEL][:-1]}}
-    done = run("lesion.predict", "--images", photographs, "--output", tmp_path / "x.csv",
-               "--checkpoint", "teacher/damaged", **hub.environment(tmp_path / "cache"))  # fmt: skip
+    done = refused.run(
+        "lesion.predict", "--images", photographs, "--output", tmp_path / "x.csv", "--checkpoint", "teacher/damaged"
+    )  # fmt: skip
     assert f"{MODEL} is not the file that {CONFIG} was written with" in refusal(done)
 
 
@@ -141,22 +189,20 @@ def test_a_damaged_download_is_refused(hub, checkpoint, photographs, tmp_path):
         ("lesions", WRITER, "Repository 'lesions' is not accepted; give a Hub id, user/name"),
     ],
 )
-def test_a_refused_upload_is_one_sentence(hub, checkpoint, tmp_path, repository, token, words):
-    done = run("lesion.publish", "--checkpoint", checkpoint, "--repository", repository,
-               **hub.environment(tmp_path, token))  # fmt: skip
+def test_a_refused_upload_is_one_sentence(hub, refused, checkpoint, repository, token, words):
+    done = refused.run("lesion.publish", "--checkpoint", checkpoint, "--repository", repository, token=token)
     assert words in refusal(done)
     assert "models/teacher/new" not in hub.repositories
 
 
-def test_what_is_no_checkpoint_or_another_ones_report_is_not_uploaded(hub, checkpoint, tmp_path):
-    writer = hub.environment(tmp_path / "home", WRITER)
-    done = run("lesion.publish", "--checkpoint", tmp_path, "--repository", "teacher/none", **writer)
-    assert "is not a checkpoint" in refusal(done)
+def test_what_is_no_checkpoint_or_another_ones_report_is_not_uploaded(hub, refused, checkpoint, tmp_path):
+    publish = ("lesion.publish", "--repository", "teacher/none", "--checkpoint")
+    assert "is not a checkpoint" in refusal(refused.run(*publish, tmp_path, token=WRITER))
     shutil.copytree(checkpoint, tmp_path / "copy")
-    (tmp_path / "copy" / REPORT).write_text('{"checkpoint": "of another"}')
-    done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
-    assert "is of another checkpoint. Run “python -m lesion.evaluate" in refusal(done)
-    (tmp_path / "copy" / REPORT).write_text("{")
-    done = run("lesion.publish", "--checkpoint", tmp_path / "copy", "--repository", "teacher/none", **writer)
-    assert "is damaged. Run “python -m lesion.evaluate" in refusal(done)
+    for content, words in (
+        ('{"checkpoint": "of another"}', "is of another checkpoint. Run “python -m lesion.evaluate"),
+        ("{", "is damaged. Run “python -m lesion.evaluate"),
+    ):
+        (tmp_path / "copy" / REPORT).write_text(content)
+        assert words in refusal(refused.run(*publish, tmp_path / "copy", token=WRITER))
     assert "models/teacher/none" not in hub.repositories
