@@ -73,6 +73,19 @@ def validation_table(views: dict) -> str:
     )
 
 
+def choice_in_words(training: dict) -> str:
+    """Which epoch a fine-tuning kept and how firmly, and the commit that trained, where the checkpoint records them."""
+    words = ""
+    if choice := training.get("epoch_choice"):
+        words += (
+            f" Epoch {choice['epoch']} was kept, by validation log-loss among the last {choice['candidates']}; "
+            f"{choice['agreement']:.0%} of bootstraps of the validation lesions choose it."
+        )
+    if training.get("commit", "unknown") != "unknown":
+        words += f" Trained by the code of commit {training['commit']}."
+    return words
+
+
 def model_card(config: CheckpointConfig, report: dict | None, load_from: str = "weights") -> str:
     """A model card in the Hub's form.
 
@@ -104,7 +117,7 @@ For research and teaching. Not a medical device: it must not be used to diagnose
 - **Output**: probabilities of seven diagnoses: {", ".join(d.name for d in DIAGNOSES)}.
 - **Start**: {start_in_words(training["init"])}.
 - **Recipe**: {training["recipe"]}, {stages}, {training["class_weighting"]} class weights,
-  seed {training["seed"]}, {training["minutes"]} minutes.
+  seed {training["seed"]}, {training["minutes"]} minutes.{choice_in_words(training)}
 - **Data**: {ATTRIBUTION}. Split by {training["split"]}, seed {training["split_seed"]}: {images}.
 
 ## Use

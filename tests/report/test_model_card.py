@@ -60,6 +60,15 @@ def test_the_start_says_what_it_saw():
     assert "does not say how it was made" in start_in_words({"file": "f.safetensors"})
 
 
+def test_the_card_says_which_epoch_was_kept_and_how_firmly(checkpoint):
+    config = load_config(checkpoint)
+    choice = config.training["epoch_choice"]
+    card = " ".join(model_card(config, None).split())
+    assert f"Epoch {choice['epoch']} was kept, by validation log-loss among the last {choice['candidates']}" in card
+    assert f"{choice['agreement']:.0%} of bootstraps" in card and 0 < choice["agreement"] <= 1
+    assert "was kept" not in model_card(load_config(BUNDLED), None), "the bundled one is older"
+
+
 def test_the_card_says_how_photographs_are_read_and_with_what_start(checkpoint):
     config = load_config(checkpoint)
     assert "The centre square of 64 × 64 pixels" in model_card(config, None)
