@@ -17,6 +17,7 @@ from conftest import TINY, run_command
 from lesion.data.ham10000 import Ham10000, read_table, split_table
 from lesion.data.metadata import WIDTH
 from lesion.data.transforms import ImageTransform
+from lesion.hardware import versions
 from lesion.model.calibration import SUBSETS
 from lesion.model.checkpoint import load_checkpoint
 from lesion.model.fusion import ConcatenationHead, FusionModel, create_backbone, head_logits, head_on_subsets
@@ -74,7 +75,7 @@ def test_frozen_embeds_once_and_reuses_the_cache(ham10000, tmp_path):
     assert set(start) == {n.removeprefix("backbone.") for n in before if n.startswith("backbone.")}
 
 
-def test_cache_depends_on_what_it_should(ham10000, tmp_path):
+def test_cache_depends_on_what_it_should(ham10000, tmp_path, monkeypatch):
     torch.manual_seed(0)
     table = read_table(ham10000, verify=False).iloc[:8]
     model = FusionModel(create_backbone(TINY))
@@ -95,6 +96,11 @@ def test_cache_depends_on_what_it_should(ham10000, tmp_path):
     with torch.no_grad():
         next(model.head.parameters()).add_(0.1)
     assert count() == 4, "the head does not matter"
+    transform = ImageTransform(64, 100, (0.5,) * 3, (0.5,) * 3, "squash")
+    assert count() == 5, "a photograph cropped otherwise is another input"
+    others = {**versions(), "timm": "0"}
+    monkeypatch.setattr("lesion.training.embeddings.versions", lambda: others)
+    assert count() == 6, "another version of a library may compute otherwise"
 
 
 def test_a_damaged_cache_is_said_and_made_anew(ham10000, tmp_path, capsys):
