@@ -6,6 +6,7 @@ run at once never touch each other's, and what a killed app left is known by its
 Nothing here imports Gradio, which has to be told of the folder before it is imported.
 """
 
+import hashlib
 import os
 import shutil
 import stat
@@ -140,3 +141,23 @@ def sweep(folder: Path, kept: float, room: int) -> None:
         with suppress(OSError):  # not empty, or gone meanwhile
             if place != str(folder) and now - os.stat(place).st_mtime > kept:
                 os.rmdir(place)
+
+
+def keep_content(folder: Path, content: bytes, name: str) -> Path:
+    """The path of a file with this content, written whole or found: a file that is there is never written again, since
+    somebody may be reading it, but counts as used now.
+
+    Args:
+        folder: where files are kept, each in a folder named by its content's hash.
+        content: of the file.
+        name: of the file, with its ending.
+    """
+    path = folder / hashlib.sha256(content).hexdigest() / name
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(content)
+        os.replace(file.name, path)
+    return path.resolve()

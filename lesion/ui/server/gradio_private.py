@@ -4,7 +4,7 @@ A new version of Gradio has to be checked against this list:
 
 - here: `Blocks.preprocess_data`, which every handler's values pass through; the `default_config` of a page, copied for
   each session, and its `config_for_block`; `Blocks._queue`, whose length is how many requests wait; the cache of served
-  files (`save_bytes_to_cache`, `GRADIO_CACHE`, `get_upload_folder`, `is_in_or_equal`); `traverse`; the error that an
+  files (`GRADIO_CACHE`, `get_upload_folder`, `is_in_or_equal`); `traverse`; the error that an
   unknown endpoint raises (`FnIndexInferError`);
 - `lesion.ui.server.allow_list`: the paths of Gradio's routes, that its middleware comes in front of all of them, and
   that it fails in the middle of a stream (RuntimeError) for a client that listens for something unknown;
@@ -14,13 +14,16 @@ A new version of Gradio has to be checked against this list:
   Gradio's page (`data-tab-id`, `.html-container.pending`, …) and the form of an update (`__type__`).
 """
 
+from pathlib import Path
+
 import gradio as gr
 from gradio.blocks import BlocksConfig
 from gradio.components import Component
-from gradio.processing_utils import save_bytes_to_cache
 from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import traverse
+
+from lesion.ui.server.files import keep_content
 
 __all__ = ["FnIndexInferError", "UploadsOnlyBlocks", "queue_length", "served_file"]
 
@@ -35,8 +38,11 @@ def queue_length(page: gr.Blocks) -> int:
 
 
 def served_file(component: Component, content: bytes, name: str) -> str:
-    """The path of a new file that the server hands out, in the component's cache."""
-    return save_bytes_to_cache(content, name, component.GRADIO_CACHE)
+    """The path of a file that the server hands out, in the component's cache.
+
+    Gradio's own `save_bytes_to_cache` writes over a file of the same content that somebody may be downloading.
+    """
+    return str(keep_content(Path(component.GRADIO_CACHE), content, name))
 
 
 class SharedConfig(BlocksConfig):
