@@ -49,6 +49,27 @@ async (...given) => {
 """
 """Adds to what is asked (so many values) the tab in view, once one just selected is marked as such, and whether nothing
 but the tab has changed."""
+ASK_AGAIN = "ask-again"
+WATCH = f"""
+() => {{
+  let before, askedAgain;
+  setInterval(() => {{
+    const tab = document.querySelector('#tabs [role=tab][aria-selected=true]')?.dataset.tabId;
+    const fields = ['age', 'sex', 'site'].map(name => document.querySelector(`#${{name}} input`));
+    if (!window.asked || !['answer', 'influence'].includes(tab) || fields.includes(document.activeElement)) return;
+    const chosen = JSON.stringify(fields.map(field => field?.value));
+    const stale = chosen !== JSON.stringify(JSON.parse(window.asked).slice(1, 4));
+    if (stale && chosen === before && chosen !== askedAgain) {{
+      askedAgain = chosen;
+      document.querySelector('#{ASK_AGAIN}').click();
+    }}
+    if (!stale) askedAgain = undefined;
+    before = chosen;
+  }}, 500);
+}}
+"""
+"""On a slow machine Gradio may lose a change that comes while an answer is under way; the answer would then stand
+beside other choices. So what was asked is compared with what the controls show, and asked again where they differ."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +184,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 given, strip = inputs.build()
                 link_controls = link.build()
                 view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
+                again = gr.Button(visible="hidden", elem_id=ASK_AGAIN)
                 chosen = gr.State(0)  # when a handler last set photograph, age, sex or site
 
             def open_photograph(image_id: str) -> str:
@@ -172,8 +194,11 @@ def build_page(predictor: Predictor) -> gr.Blocks:
             with gr.Column(scale=9, min_width=320):
                 tabs = build_tabs(material, given, chosen, open_photograph)
         gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
-        connect_views(PhotographViews(material.store, tabs.answer, tabs.influence), given, chosen, view, tabs.all)
+        connect_views(
+            PhotographViews(material.store, tabs.answer, tabs.influence), given, chosen, again, view, tabs.all
+        )
         connect_choices(material, given, chosen, strip, tabs, open_photograph)
+        page.load(None, None, None, js=WATCH, api_visibility="private")
         link.connect(page, link_controls, given, chosen, tabs.all, tabs.lessons, material.photographs, open_photograph)
     return page
 
@@ -223,13 +248,18 @@ def tabs_of(tabs: gr.Tabs) -> list[gr.Tab]:
 
 
 def connect_views(
-    views: PhotographViews, given: inputs.Inputs, chosen: gr.State, view: list[Component], tabs: gr.Tabs
+    views: PhotographViews,
+    given: inputs.Inputs,
+    chosen: gr.State,
+    again: gr.Button,
+    view: list[Component],
+    tabs: gr.Tabs,
 ) -> None:
     """One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one in the
     end, so that an answer never stands beside another photograph."""
     method, controls = views.answer.method, views.influence.controls
     asked = [*given.all, method, *controls]
-    changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change]
+    changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change, again.click]
     changed += [component.input for component in (*given.all[1:], method)]
     changed += [control.change for control in controls]  # lessons set them too
     changed += [tab.select for tab in tabs_of(tabs) if tab.id in (ANSWER, INFLUENCE)]
