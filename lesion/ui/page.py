@@ -49,27 +49,30 @@ async (...given) => {
 """
 """Adds to what is asked (so many values) the tab in view, once one just selected is marked as such, and whether nothing
 but the tab has changed."""
-ASK_AGAIN = "ask-again"
+ANSWERED, ASK_AGAIN = "answered", "ask-again"
 WATCH = f"""
 () => {{
-  let before, askedAgain;
+  let before, askedAgain, since = 0;
   setInterval(() => {{
     const tab = document.querySelector('#tabs [role=tab][aria-selected=true]')?.dataset.tabId;
     const fields = ['age', 'sex', 'site'].map(name => document.querySelector(`#${{name}} input`));
-    if (!window.asked || !['answer', 'influence'].includes(tab) || fields.includes(document.activeElement)) return;
+    const answered = document.querySelector('#{ANSWERED}')?.textContent.trim();
+    const busy = document.querySelector('.html-container.pending') || fields.includes(document.activeElement);
     const chosen = JSON.stringify(fields.map(field => field?.value));
-    const stale = chosen !== JSON.stringify(JSON.parse(window.asked).slice(1, 4));
-    if (stale && chosen === before && chosen !== askedAgain) {{
+    const stale = answered && ['answer', 'influence'].includes(tab) && !busy && chosen !== answered;
+    since = stale && chosen === before ? since + 1 : 0;
+    before = chosen;
+    if (since >= 4 && chosen !== askedAgain) {{
       askedAgain = chosen;
       document.querySelector('#{ASK_AGAIN}').click();
     }}
-    if (!stale) askedAgain = undefined;
-    before = chosen;
+    if (chosen === answered) askedAgain = undefined;
   }}, 500);
 }}
 """
-"""On a slow machine Gradio may lose a change that comes while an answer is under way; the answer would then stand
-beside other choices. So what was asked is compared with what the controls show, and asked again where they differ."""
+"""On a slow machine Gradio may lose a change that comes while an answer is under way, or show two answers in the wrong
+order; the answer would then stand beside other choices. So what was answered is compared with what the controls show,
+and after two seconds asked for again where they differ."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 given, strip = inputs.build()
                 link_controls = link.build()
                 view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
+                answered = gr.HTML(visible="hidden", elem_id=ANSWERED)
                 again = gr.Button(visible="hidden", elem_id=ASK_AGAIN)
                 chosen = gr.State(0)  # when a handler last set photograph, age, sex or site
 
@@ -194,9 +198,8 @@ def build_page(predictor: Predictor) -> gr.Blocks:
             with gr.Column(scale=9, min_width=320):
                 tabs = build_tabs(material, given, chosen, open_photograph)
         gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
-        connect_views(
-            PhotographViews(material.store, tabs.answer, tabs.influence), given, chosen, again, view, tabs.all
-        )
+        views = PhotographViews(material.store, tabs.answer, tabs.influence)
+        connect_views(views, given, chosen, (answered, again), view, tabs.all)
         connect_choices(material, given, chosen, strip, tabs, open_photograph)
         page.load(None, None, None, js=WATCH, api_visibility="private")
         link.connect(page, link_controls, given, chosen, tabs.all, tabs.lessons, material.photographs, open_photograph)
@@ -251,12 +254,17 @@ def connect_views(
     views: PhotographViews,
     given: inputs.Inputs,
     chosen: gr.State,
-    again: gr.Button,
+    watched: tuple[gr.HTML, gr.Button],
     view: list[Component],
     tabs: gr.Tabs,
 ) -> None:
     """One handler for every cause of a new answer: the browser then asks for one at a time, and for the last one in the
     end, so that an answer never stands beside another photograph."""
+    answered, again = watched
+
+    def ask(*values: object) -> tuple:
+        return (*views.show(*values), json.dumps(values[1:4], separators=(",", ":")))
+
     method, controls = views.answer.method, views.influence.controls
     asked = [*given.all, method, *controls]
     changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change, again.click]
@@ -265,12 +273,12 @@ def connect_views(
     changed += [tab.select for tab in tabs_of(tabs) if tab.id in (ANSWER, INFLUENCE)]
     # More at once than elsewhere: those who upload a photograph wait for the network, and share its passes.
     shown = gr.on(
-        changed, views.show, [*asked, *view], views.outputs, js=ASK % len(asked), api_visibility="private",
+        changed, ask, [*asked, *view], [*views.outputs, answered], js=ASK % len(asked), api_visibility="private",
         show_progress="minimal", trigger_mode="always_last", concurrency_limit=2 * MOST_IN_A_PASS,
     )  # fmt: skip
     # The server is busy or was restarted: its message says so, and no answer to an earlier question stays in view.
-    nothing = views.without_answer(pieces.problem(answers.NO_ANSWER))
-    shown.failure(None, None, views.outputs, js=f"() => {json.dumps(nothing)}", api_visibility="private")
+    nothing = [*views.without_answer(pieces.problem(answers.NO_ANSWER)), ""]
+    shown.failure(None, None, [*views.outputs, answered], js=f"() => {json.dumps(nothing)}", api_visibility="private")
 
 
 def connect_choices(
