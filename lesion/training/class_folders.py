@@ -1,16 +1,14 @@
 """Classified photographs as folders named by their class, on disk or in a zip file."""
 
 import hashlib
-import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from lesion.data.reading import SUFFIXES, read_image
 from lesion.errors import UserError
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 class ClassFolders:
@@ -33,7 +31,7 @@ class ClassFolders:
             entries = [(entry.filename, entry.CRC) for entry in self._archive.infolist()]
         else:
             raise UserError(f"{source} is neither a folder nor a zip file; give folders or zip files of class folders.")
-        entries = sorted(e for e in entries if Path(e[0]).suffix.lower() in IMAGE_SUFFIXES and Path(e[0]).parent.name)
+        entries = sorted(e for e in entries if Path(e[0]).suffix.lower() in SUFFIXES and Path(e[0]).parent.name)
         self.names = [name for name, _ in entries]
         self.identities = [f"{name} {mark}" for name, mark in entries]
         """Of each photograph, its name and its size or checksum: another where the content is another."""
@@ -59,9 +57,9 @@ class ClassFolders:
         name = self.names[index]
         try:
             content = self._archive.read(name) if self._archive else (self.source / name).read_bytes()
-            return Image.open(io.BytesIO(content)).convert("RGB")
         except (OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{self.source}, {name} cannot be read ({error}); replace or remove it.") from None
+        return read_image(content, f"{self.source}, {name}")
 
     def digest(self) -> str:
         """Hexadecimal hash of what the source holds."""

@@ -60,21 +60,16 @@ class TrainingFrames(Dataset):
 def training_frames(
     accelerator: Accelerator, data: TrainingData, transform: ImageTransform, config: TrainingConfig, folder: Path
 ) -> TrainingFrames:
-    """Decodes the training part, in the main process, or finds it decoded."""
+    """The training part, decoded."""
     table = data.table.iloc[data.split.training]
     paths = list(table.path)
     stats = [Path(path).stat() for path in paths]
     identities = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in zip(table.image_id, stats, strict=True)]
     side = min(transform.working_size, round(RESOLUTION * max(size for size, _ in config.image_sizes)))
 
-    def found(first: bool) -> Frames:
-        return make_frames(folder, lambda index: read_image(paths[index]), identities, side, first)
-
-    if accelerator.is_main_process:
-        found(True)
-    accelerator.wait_for_everyone()
+    frames = make_frames(accelerator, folder, lambda index: read_image(paths[index]), identities, side)
     rows = data.split.training
-    return TrainingFrames(found(False), data.metadata[rows], data.labels[rows])
+    return TrainingFrames(frames, data.metadata[rows], data.labels[rows])
 
 
 class Objective:

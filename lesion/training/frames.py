@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -44,25 +45,30 @@ class Frames:
 
 
 def make_frames(
-    folder: Path, read: Callable[[int], Image.Image], identities: Sequence[str], side: int, first: bool = True
+    accelerator: Accelerator,
+    folder: Path,
+    read: Callable[[int], Image.Image],
+    identities: Sequence[str],
+    side: int,
 ) -> Frames:
-    """Decodes photographs, or finds them decoded.
+    """Decodes photographs, in the main process while the others wait, or finds them decoded.
 
     Args:
+        accelerator: carries the processes.
         folder: where the file is kept.
         read: gives photograph i as an RGB PIL image; called from several threads.
         identities: of each photograph, what changes where its content does.
         side: of the frames, pixels; the centre square is taken, and enlarged where it is smaller.
-        first: whether this process makes the file; the others are called when it is there.
 
     Raises:
         UserError: a photograph cannot be read, or the file cannot be written.
     """
     key = hashlib.sha256("\n".join(["1", str(side), *identities]).encode()).hexdigest()[:16]
     path = folder / f"frames-{key}.npy"
-    if first and not path.exists():
+    if accelerator.is_main_process and not path.exists():
         prepare_folder(folder)
         write_atomically(path, lambda partial: decode(partial, read, len(identities), side))
+    accelerator.wait_for_everyone()
     return Frames(path)
 
 

@@ -242,18 +242,10 @@ def pretrain(
 
 
 def frames_of(accelerator: Accelerator, sources: Sequence[Source], image_size: int, folder: Path) -> list[Frames]:
-    """The decoded photographs of each source, made by the main process and found by the others."""
-
+    """The decoded photographs of each source, all of one size."""
     largest = max(min(source.folders.read(0).size) for source in sources)
     side = min(round(RESOLUTION * image_size), largest)
-
-    def found(first: bool) -> list[Frames]:
-        return [make_frames(folder, source.folders.read, source.folders.identities, side, first) for source in sources]
-
-    if accelerator.is_main_process:
-        found(True)
-    accelerator.wait_for_everyone()
-    return found(False)
+    return [make_frames(accelerator, folder, s.folders.read, s.folders.identities, side) for s in sources]
 
 
 def write_start(output: Path, model: Classifier, sources: Sequence[Source], stages: list[dict]) -> None:

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from lesion.data.ham10000 import read_table
 from lesion.data.reading import read_image
@@ -18,8 +19,10 @@ def paths(ham10000):
     return list(read_table(ham10000, verify=False).path[:12])
 
 
-def made(folder, paths, side=40, read=None, **options):
-    return make_frames(folder, read or (lambda i: read_image(paths[i])), [p.name for p in paths], side, **options)
+def made(folder, paths, side=40, read=None):
+    return make_frames(
+        Accelerator(cpu=True), folder, read or (lambda i: read_image(paths[i])), [p.name for p in paths], side
+    )
 
 
 def test_frames_are_the_centre_squares_in_order(paths, tmp_path):

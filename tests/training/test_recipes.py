@@ -198,7 +198,7 @@ def test_datasets_travel_to_spawned_workers(ham10000, tmp_path):
     table = read_table(ham10000, verify=False)
     evaluation = ImageTransform(64, 100, (0.5,) * 3, (0.5,) * 3)
     folders = ClassFolders(ham10000)
-    frames = make_frames(tmp_path, folders.read, folders.identities, 32)
+    frames = make_frames(Accelerator(cpu=True), tmp_path, folders.read, folders.identities, 32)
     for dataset in (frames, Ham10000(table, transform=evaluation)):
         whole, copy = dataset[3], pickle.loads(pickle.dumps(dataset))[3]
         assert torch.equal(*(x if isinstance(x, torch.Tensor) else x[0] for x in (whole, copy)))
