@@ -11,7 +11,7 @@ from lesion.data.ham10000 import DEFAULT_SPLIT_SEED, read_table
 from lesion.errors import UserError
 from lesion.model.calibration import WEIGHTINGS
 from lesion.model.fusion import DEFAULT_BACKBONE
-from lesion.training.config import TrainingConfig
+from lesion.training.config import External, TrainingConfig
 from lesion.training.recipes import train
 
 
@@ -48,6 +48,9 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     add("--backbone", default=DEFAULT_BACKBONE, help="timm model name (default %(default)s)")
     add("--init", default="imagenet", help="imagenet (default), scratch, or a file made by lesion.pretrain")
     add("--teacher", help="folder of a fused checkpoint to learn from, besides the labels")
+    add("--external", metavar="CSV", help="table of photographs of another collection, for the first epochs")
+    add("--external-images", nargs="+", metavar="DIR_OR_ZIP", help="where they are; the first copy of each is taken")
+    add("--external-epochs", type=positive(int), default=4, help="epochs that read them (default %(default)s)")
     add("--recipe", choices=("frozen", "finetune"), default="finetune", help="default %(default)s")
     add("--metadata", action=argparse.BooleanOptionalAction, default=True, help="read age, sex and site")
     add("--fusion", choices=("concat", "metablock"), default="concat", help="how they join the image (default concat)")
@@ -76,12 +79,19 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
         parser.error("give the epochs either with --epochs or in --image-size")
     if frozen and args.teacher:
         parser.error("a teacher needs the recipe finetune: the frozen recipe sees each image once")
+    if frozen and args.external:
+        parser.error("--external needs the recipe finetune")
+    if bool(args.external) != bool(args.external_images):
+        parser.error("give --external, a table, and --external-images, its photographs, together")
+    if args.external and args.external_epochs > sum(epochs for _, epochs in args.image_size):
+        parser.error(f"--external-epochs {args.external_epochs} is more than the epochs of the training")
     if frozen and len(args.image_size) > 1:
         parser.error("the frozen recipe embeds at one --image-size")
     config = TrainingConfig(
         backbone=args.backbone,
         init=args.init,
         teacher=args.teacher,
+        external=External(args.external, tuple(args.external_images), args.external_epochs) if args.external else None,
         recipe=args.recipe,
         fusion=args.fusion if args.metadata else "none",
         split=args.split,

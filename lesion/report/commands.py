@@ -44,6 +44,9 @@ def training_commands(training: dict, folder: str) -> list[str]:
     words += ["--init", init if isinstance(init, str) else init["file"]]
     if teacher:
         words += ["--teacher", str(teacher["checkpoint"] if isinstance(teacher, dict) else teacher)]
+    if external := training.get("external"):
+        words += ["--external", external["table"], "--external-images", *external["images"]]
+        words += ["--external-epochs", str(external["epochs"])]
     words += ["--no-metadata"] if training["fusion"] == "none" else ["--fusion", training["fusion"]]
     words += ["--image-size", ",".join(f"{size}:{epochs}" for size, epochs in training["image_sizes"])]
     words += given(training, OPTIONS)

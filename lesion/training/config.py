@@ -9,6 +9,21 @@ from lesion.model.calibration import (
 
 
 @dataclass(frozen=True)
+class External:
+    """Photographs of another collection.
+
+    Attributes:
+        table: a CSV file of their diagnoses and records.
+        images: folders or zip files; of a photograph in several, the first one's copy is taken.
+        epochs: the first epochs of the training that read them.
+    """
+
+    table: str
+    images: tuple[str, ...]
+    epochs: int
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """What a training is made of; stored in the checkpoint.
 
@@ -16,6 +31,7 @@ class TrainingConfig:
         backbone: timm model name.
         init: "imagenet", "scratch" or a path to a file of `lesion.pretrain`.
         teacher: a fused checkpoint's folder, see `lesion.training.distillation`, or None.
+        external: photographs of another collection in the first epochs, see `lesion.training.external`, or None.
         recipe: "frozen" or "finetune".
         fusion: how image and metadata are joined, one of `lesion.model.fusion.FUSIONS`.
         split, split_seed: see `lesion.data.ham10000.split_table`.
@@ -33,6 +49,7 @@ class TrainingConfig:
     backbone: str
     init: str
     teacher: str | None
+    external: External | None
     recipe: str
     fusion: str
     split: str

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from lesion.data.diagnoses import DIAGNOSES
 from lesion.data.ham10000 import Ham10000
@@ -35,6 +35,7 @@ from lesion.training.curves import history_files
 from lesion.training.data import TrainingData
 from lesion.training.distillation import SHARE, Teacher, divergence
 from lesion.training.examples import map_examples
+from lesion.training.external import ExternalPhotographs
 from lesion.training.frames import RESOLUTION, Frames, make_frames
 from lesion.training.head import epoch_metrics
 from lesion.training.loop import LoopConfig, fit
@@ -45,7 +46,7 @@ BEST = "best.safetensors"
 
 
 class TrainingFrames(Dataset):
-    """The photographs of the training part: (frame, metadata, label)."""
+    """Photographs with their records: (frame, metadata, label)."""
 
     def __init__(self, frames: Frames, metadata: np.ndarray, labels: np.ndarray):
         self.frames, self.metadata, self.labels = frames, metadata, labels
@@ -65,11 +66,29 @@ def training_frames(
     paths = list(table.path)
     stats = [Path(path).stat() for path in paths]
     identities = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in zip(table.image_id, stats, strict=True)]
-    side = min(transform.working_size, round(RESOLUTION * max(size for size, _ in config.image_sizes)))
-
+    side = frame_side(transform, config)
     frames = make_frames(accelerator, folder, lambda index: read_image(paths[index]), identities, side)
     rows = data.split.training
     return TrainingFrames(frames, data.metadata[rows], data.labels[rows])
+
+
+def external_frames(
+    accelerator: Accelerator,
+    external: ExternalPhotographs,
+    data: TrainingData,
+    transform: ImageTransform,
+    config: TrainingConfig,
+    folder: Path,
+) -> TrainingFrames:
+    """The photographs from elsewhere, decoded, their records encoded as HAM10000's."""
+    side = frame_side(transform, config)
+    frames = make_frames(accelerator, folder, external.read, external.identities, side)
+    return TrainingFrames(frames, data.encoder.encode(external.records)[0], external.labels)
+
+
+def frame_side(transform: ImageTransform, config: TrainingConfig) -> int:
+    """Of the decoded photographs, pixels."""
+    return min(transform.working_size, round(RESOLUTION * max(size for size, _ in config.image_sizes)))
 
 
 class Objective:
@@ -124,8 +143,14 @@ def parameter_groups(model: FusionModel, config: TrainingConfig) -> list[dict]:
     return backbone + param_groups_weight_decay(model.head, LoopConfig.weight_decay)
 
 
-def fingerprint_of(config: TrainingConfig, data: TrainingData, start_sha256: str, teacher: Teacher | None) -> dict:
-    """What a resumed run must agree with: the settings, and the content of the data set, the start and the teacher."""
+def fingerprint_of(
+    config: TrainingConfig,
+    data: TrainingData,
+    start_sha256: str,
+    teacher: Teacher | None,
+    external: ExternalPhotographs | None,
+) -> dict:
+    """What a resumed run must agree with: the settings, and the content of the data sets, the start and the teacher."""
     # JSON turns the tuples of the configuration into the lists that the state file gives back.
     fingerprint = json.loads(json.dumps(asdict(config)))
     for name in ("workers", "evaluation_size", "patience"):
@@ -136,6 +161,7 @@ def fingerprint_of(config: TrainingConfig, data: TrainingData, start_sha256: str
     if config.init not in ("imagenet", "scratch"):
         fingerprint["init"] = start_sha256
     fingerprint["teacher"] = teacher.fingerprint if teacher else None
+    fingerprint["external"] = f"{config.external.epochs} epochs of {external.digest()}" if external else None
     return fingerprint
 
 
@@ -146,6 +172,7 @@ def finetune(
     transform: ImageTransform,
     config: TrainingConfig,
     start_sha256: str,
+    external: ExternalPhotographs | None,
     output: Path,
     resume: bool,
 ) -> list[dict]:
@@ -156,6 +183,7 @@ def finetune(
         model: at its start.
         data, transform, config: of the training.
         start_sha256: of the file it started from, "" without one.
+        external: what `config.external` names, or None.
         output: the checkpoint folder; the state is kept in its folder state/.
         resume: go on from the state where it exists.
 
@@ -190,11 +218,16 @@ def finetune(
         epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed,
         workers=config.workers,
     )  # fmt: skip
+    examples = training_frames(accelerator, data, transform, config, folder)
+    sizes = [len(examples)] * config.epochs
+    if external:
+        elsewhere = external_frames(accelerator, external, data, transform, config, folder)
+        examples = ConcatDataset([examples, elsewhere])
+        sizes[: config.external.epochs] = [len(examples)] * config.external.epochs
     _, history = fit(
-        accelerator, model, parameter_groups(model, config),
-        training_frames(accelerator, data, transform, config, folder),
+        accelerator, model, parameter_groups(model, config), examples,
         Objective(config, data, transform, accelerator, teacher), loop, folder / "last.pt",
-        fingerprint_of(config, data, start_sha256, teacher), on_epoch_end, resume,
+        fingerprint_of(config, data, start_sha256, teacher, external), on_epoch_end, resume, sizes,
     )  # fmt: skip
     accelerator.wait_for_everyone()
     try:

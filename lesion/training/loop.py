@@ -12,7 +12,8 @@ implementations; Hugging Face Accelerate carries device, precision and processes
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,30 +73,38 @@ class EpochBatches(Sampler[list[int]]):
     is a tiny remainder. With several processes each takes every `world`-th example of each batch.
 
     Args:
-        size: number of examples.
-        config: gives batch_size, epochs and seed.
+        sizes: number of examples of each epoch, the first ones of the dataset.
+        config: gives batch_size and seed.
         start_step: optimiser steps already taken.
         rank, world: this process among all.
     """
 
-    def __init__(self, size: int, config: LoopConfig, start_step: int = 0, rank: int = 0, world: int = 1):
-        self.size, self.config, self.start_step = size, config, start_step
+    def __init__(self, sizes: Sequence[int], config: LoopConfig, start_step: int = 0, rank: int = 0, world: int = 1):
+        self.sizes, self.config, self.start_step = sizes, config, start_step
         self.rank, self.world = rank, world
-        self.steps_per_epoch = math.ceil(size / config.batch_size)
+        self.steps = [math.ceil(size / config.batch_size) for size in sizes]
+        """Optimiser steps of each epoch."""
+        self.ends = np.cumsum(self.steps).tolist()
+        """Steps taken when each epoch ends."""
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch, counted from 0, of a step, counted from 0."""
+        return bisect_right(self.ends, step)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The epoch's batches of example indices, over all processes."""
-        order = np.random.default_rng(seed_from(self.config.seed, epoch)).permutation(self.size)
-        return np.array_split(order, self.steps_per_epoch)
+        order = np.random.default_rng(seed_from(self.config.seed, epoch)).permutation(self.sizes[epoch])
+        return np.array_split(order, self.steps[epoch])
 
     def __iter__(self) -> Iterator[list[int]]:
-        first, skip = divmod(self.start_step, self.steps_per_epoch)
-        for epoch in range(first, self.config.epochs):
-            for batch in self.batches(epoch)[skip if epoch == first else 0 :]:
+        first = self.epoch_of(self.start_step)
+        for epoch in range(first, len(self.sizes)):
+            skip = max(0, self.start_step - (self.ends[epoch] - self.steps[epoch]))
+            for batch in self.batches(epoch)[skip:]:
                 yield batch[self.rank :: self.world].tolist()
 
     def __len__(self) -> int:
-        return self.config.epochs * self.steps_per_epoch - self.start_step
+        return sum(self.steps) - self.start_step
 
 
 def keep_depthwise_in_float32(model: nn.Module) -> None:
@@ -129,7 +138,7 @@ class Run:
 
     Args:
         accelerator, model, parameters, config, state_path, fingerprint: see `fit`.
-        size: number of examples.
+        sizes: number of examples of each epoch.
 
     Raises:
         UserError: a process would get no example.
@@ -140,7 +149,7 @@ class Run:
         accelerator: Accelerator,
         model: nn.Module,
         parameters: list[dict],
-        size: int,
+        sizes: Sequence[int],
         config: LoopConfig,
         state_path: Path,
         fingerprint: dict,
@@ -150,9 +159,10 @@ class Run:
         if accelerator.device.type == "cpu":
             keep_depthwise_in_float32(model)
         model.to(accelerator.device, memory_format=torch.channels_last)
-        self.sampler = EpochBatches(size, config, rank=accelerator.process_index, world=accelerator.num_processes)
+        self.sampler = EpochBatches(sizes, config, rank=accelerator.process_index, world=accelerator.num_processes)
         self.total_steps = len(self.sampler)
-        if size // self.sampler.steps_per_epoch < accelerator.num_processes:
+        smallest = min(size // steps for size, steps in zip(sizes, self.sampler.steps, strict=True))
+        if smallest < accelerator.num_processes:
             raise UserError(
                 f"--batch-size {config.batch_size} gives some of the {accelerator.num_processes} processes no "
                 "example; give a larger one."
@@ -228,7 +238,7 @@ class Run:
             UserError: the loss is not finite.
         """
         accelerator, device = self.accelerator, self.accelerator.device
-        epoch = self.step // self.sampler.steps_per_epoch
+        epoch = self.sampler.epoch_of(self.step)
         set_seed(seed_from(self.config.seed, epoch, self.step, accelerator.process_index))
         self.scheduler.step_update(self.step)
         losses = loss(self.prepared, [x.to(device, non_blocking=True) for x in batch], epoch)
@@ -268,7 +278,7 @@ class Run:
         Raises:
             UserError: the model's answers are not finite.
         """
-        row = {"epoch": self.step // self.sampler.steps_per_epoch, "train_loss": self.loss_sum / self.loss_count}
+        row = {"epoch": self.sampler.epoch_of(self.step), "train_loss": self.loss_sum / self.loss_count}
         self.history.append(row | {"learning_rate": self.learning_rate, "minutes": self.seconds() / 60})
         self.loss_sum, self.loss_count = 0.0, 0
         try:
@@ -290,6 +300,7 @@ def fit(
     fingerprint: dict,
     on_epoch_end: Callable[[list[dict], nn.Module], None],
     resume: bool = False,
+    sizes: Sequence[int] | None = None,
 ) -> tuple[nn.Module, list[dict]]:
     """Trains `model`, saving state_path every epoch and every few minutes.
 
@@ -306,6 +317,7 @@ def fit(
         on_epoch_end: called on every process as on_epoch_end(history, averaged model); history[-1] is this epoch's
             row (epoch, train_loss, learning_rate, minutes), to which it adds its own numbers.
         resume: go on from state_path where it exists.
+        sizes: how many of the dataset's first examples each epoch has; by default all of them.
 
     Returns:
         The averaged (EMA) model and the history, one dictionary an epoch.
@@ -314,7 +326,8 @@ def fit(
         UserError: the state belongs to another run, cannot be read or written, or the loss, the weights or the answers
             stopped being finite.
     """
-    run = Run(accelerator, model, parameters, len(dataset), config, state_path, fingerprint)
+    sizes = sizes or [len(dataset)] * config.epochs
+    run = Run(accelerator, model, parameters, sizes, config, state_path, fingerprint)
     if resume and state_path.exists():
         run.resume()
     run.sampler.start_step = run.step
@@ -334,7 +347,7 @@ def fit(
             value = run.train_step(batch, loss)
             bar.update()
             bar.set_postfix(epoch=len(run.history) + 1, loss=f"{value:.3f}", refresh=False)
-            epoch_ends = run.step % run.sampler.steps_per_epoch == 0
+            epoch_ends = run.step in run.sampler.ends
             saves = epoch_ends or time.monotonic() - run.saved > SECONDS_BETWEEN_SAVES
             if saves:
                 run.check_weights()

@@ -27,6 +27,7 @@ from lesion.model.held_out import HeldOut
 from lesion.training.config import TrainingConfig
 from lesion.training.curves import history_files
 from lesion.training.data import prepare_data, working_size_of
+from lesion.training.external import read_external
 from lesion.training.finetune import describe_choice, finetune
 from lesion.training.finish import fit_after_training, print_validation
 from lesion.training.head import train_frozen
@@ -54,6 +55,7 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     made_by = commit()
     data = prepare_data(table, config.split, config.split_seed, config.class_weighting)
     start = describe_start(config.init)  # read before the training: the file may be another one when it ends
+    external = read_external(config.external) if config.external else None
     model = create_model(config)
     backbone_data = resolve_model_data_config(model.backbone)
     working_size = working_size_of(table, config.evaluation_size)
@@ -64,11 +66,12 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     prepare_folder(output)
     prepare_folder(output / "state")
     provenance = {**asdict(config), "init": start, "images": parts, "commit": made_by}
+    provenance["external"] = external.describe(config.external) if external else None
     if config.recipe == "frozen":
         history, embeddings = train_frozen(accelerator, model, data, transform, config, output)
     else:
         digest = start["sha256"] if isinstance(start, dict) else ""
-        history = finetune(accelerator, model, data, transform, config, digest, output, resume)
+        history = finetune(accelerator, model, data, transform, config, digest, external, output, resume)
         provenance["epoch_choice"] = describe_choice(history, data, output / "state")
         # Mixup and random crops leave the head behind the backbone: it is trained on, on the finished embeddings.
         _, embeddings = train_frozen(accelerator, model, data, transform, config, output)

@@ -82,7 +82,7 @@ MUTATIONS = [
         "augmentation is seeded without the epoch",
         "lesion/training/loop.py",
         "seed_from(self.config.seed, epoch, self.step, accelerator.process_index)",
-        "seed_from(self.config.seed, self.step % self.sampler.steps_per_epoch, accelerator.process_index)",
+        "seed_from(self.config.seed, self.step % self.sampler.steps[0], accelerator.process_index)",
         ("tests/training/test_loop.py::test_every_step_of_every_epoch_is_augmented_in_its_own_way",),
     ),
     Mutation(

@@ -61,7 +61,7 @@ def test_the_epoch_with_the_least_log_loss_is_left_in_the_model(data, tmp_path, 
     monkeypatch.setattr(module, "epoch_metrics", judged)
     config, model = configured("--image-size", "32:3"), fresh()
     (tmp_path / "state").mkdir()
-    history = finetune(Accelerator(cpu=True), model, data, TRANSFORM, config, "", tmp_path, False)
+    history = finetune(Accelerator(cpu=True), model, data, TRANSFORM, config, "", None, tmp_path, False)
     for name, tensor in model.head.state_dict().items():
         assert torch.equal(tensor, kept[1.2][name]), name
         assert tensor.dtype != torch.float32 or name == "null_image" or not torch.equal(tensor, kept[1.4][name])
@@ -217,9 +217,9 @@ def test_train_with_a_teacher(ham10000, checkpoint, tmp_path):
 
 def test_a_resumed_run_is_known_by_content_not_by_path(data):
     config = replace(configured(), init="/somewhere/start.safetensors")
-    one = fingerprint_of(config, data, "a" * 64, None)
-    assert one == fingerprint_of(replace(config, init="start.safetensors"), data, "a" * 64, None)
-    assert one != fingerprint_of(config, data, "b" * 64, None)
+    one = fingerprint_of(config, data, "a" * 64, None, None)
+    assert one == fingerprint_of(replace(config, init="start.safetensors"), data, "a" * 64, None, None)
+    assert one != fingerprint_of(config, data, "b" * 64, None, None)
 
 
 def test_losses_of_resumed_epochs_replace_the_earlier_ones(tmp_path):

@@ -76,8 +76,8 @@ def run(path, config=CONFIG, resume=False, kill_at=None, poison_at=None, steepen
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_every_example_once_an_epoch(world):
-    batches = [list(EpochBatches(23, CONFIG, rank=rank, world=world)) for rank in range(world)]
-    steps = EpochBatches(23, CONFIG).steps_per_epoch
+    batches = [list(EpochBatches([23] * 3, CONFIG, rank=rank, world=world)) for rank in range(world)]
+    steps = EpochBatches([23] * 3, CONFIG).steps[0]
     orders = []
     for epoch in range(CONFIG.epochs):
         seen = [i for of_rank in batches for batch in of_rank[epoch * steps : (epoch + 1) * steps] for i in batch]
@@ -86,16 +86,28 @@ def test_every_example_once_an_epoch(world):
     assert len(set(orders)) == CONFIG.epochs, "each epoch has an order of its own"
 
 
+def test_an_epoch_may_have_fewer_examples():
+    """The first ones of the dataset, in batches of their own, from any step on."""
+    sampler = EpochBatches([23, 9, 9], CONFIG)
+    assert sampler.steps == [5, 2, 2] and [sampler.epoch_of(step) for step in range(9)] == [0] * 5 + [1] * 2 + [2] * 2
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 9
+    for first, last, size in ((0, 5, 23), (5, 7, 9), (7, 9, 9)):
+        assert sorted(i for batch in batches[first:last] for i in batch) == list(range(size))
+    for step in range(9):
+        assert list(EpochBatches([23, 9, 9], CONFIG, start_step=step)) == batches[step:]
+
+
 def test_processes_share_the_batches_of_one():
-    alone = list(EpochBatches(23, CONFIG))
-    shared = zip(*(EpochBatches(23, CONFIG, rank=r, world=2) for r in (0, 1)), strict=True)
+    alone = list(EpochBatches([23] * 3, CONFIG))
+    shared = zip(*(EpochBatches([23] * 3, CONFIG, rank=r, world=2) for r in (0, 1)), strict=True)
     assert [set(b) for b in alone] == [set(a) | set(b) for a, b in shared]
     assert max(map(len, alone)) - min(map(len, alone)) <= 1
 
 
 def test_starts_at_any_step():
-    everything = list(EpochBatches(23, CONFIG))
-    assert list(EpochBatches(23, CONFIG, start_step=7)) == everything[7:]
+    everything = list(EpochBatches([23] * 3, CONFIG))
+    assert list(EpochBatches([23] * 3, CONFIG, start_step=7)) == everything[7:]
 
 
 @pytest.mark.parametrize("kill_at, save_every", [(4, 0), (6, 0), (8, 0), (8, 1e9), (14, 1e9)])
