@@ -44,8 +44,8 @@ def training_config(system: System, budget: Budget, seed: int) -> TrainingConfig
     if init not in ("imagenet", "scratch"):
         init = str(Path(init) / f"{system.backbone.split('.')[0]}.safetensors")
     return TrainingConfig(
-        backbone=system.backbone, init=init, teacher=None, external=None, recipe="finetune", fusion=system.fusion, split=system.split,
-        split_seed=DEFAULT_SPLIT_SEED, image_sizes=((budget.image_size, budget.epochs),),
+        backbone=system.backbone, init=init, teacher=None, external=None, recipe="finetune", fusion=system.fusion,
+        split=system.split, split_seed=DEFAULT_SPLIT_SEED, image_sizes=((budget.image_size, budget.epochs),),
         evaluation_size=budget.image_size, batch_size=budget.batch_size, learning_rate=budget.learning_rate, seed=seed,
         workers=budget.workers, class_weighting="sqrt", layer_decay=0.95 if init == "imagenet" else 1.0,
         drop_path_rate=0.1, mixup_probability=0.5, patience=10, mixed_precision=budget.mixed_precision,

@@ -47,7 +47,7 @@ def elsewhere(tmp_path):
 
 def test_diagnoses_and_records_become_ham10000s(elsewhere):
     external = read_external(External(*elsewhere, 1))
-    assert [CODES[label] for label in external.labels] == ["mel", "nv", "akiec", "nv"], "squamous cell carcinoma is none"
+    assert [CODES[label] for label in external.labels] == ["mel", "nv", "akiec", "nv"], "none of them is SCC"
     assert external.records == [
         Metadata(45, "female", "back"), Metadata(None, "male", None), Metadata(80, None, "acral"),
         Metadata(30, "female", "lower extremity"),
@@ -59,7 +59,7 @@ def test_diagnoses_and_records_become_ham10000s(elsewhere):
 
 def test_what_cannot_be_used_is_named(elsewhere, tmp_path):
     table, sources = elsewhere
-    with pytest.raises(UserError, match="2 of the 4 photographs .* A4, A5"):
+    with pytest.raises(UserError, match=r"2 of the 4 photographs .* A4, A5"):
         read_external(External(table, sources[:1], 1))
     with pytest.raises(UserError, match="cannot be read as CSV"):
         read_external(External(str(tmp_path / "none.csv"), sources, 1))
@@ -68,7 +68,7 @@ def test_what_cannot_be_used_is_named(elsewhere, tmp_path):
     with pytest.raises(UserError, match="lacks age_approx, sex, anatom_site_general"):
         read_external(External(str(wrong), sources, 1))
     wrong.write_text((tmp_path / "table.csv").read_text().replace("45.0", "450"))
-    with pytest.raises(UserError, match="A1: Age .*450"):
+    with pytest.raises(UserError, match=r"A1: Age .*450"):
         read_external(External(str(wrong), sources, 1))
 
 
