@@ -46,7 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     add("--data", type=Path, required=True, help="folder with HAM10000_metadata.csv and the images")
     add("--output", type=Path, default=Path("runs/train"), help="checkpoint folder to write (default %(default)s)")
     add("--backbone", default=DEFAULT_BACKBONE, help="timm model name (default %(default)s)")
-    add("--init", default="imagenet", help="imagenet (default), scratch, or a file made by lesion.pretrain")
+    add("--init", default="imagenet", help="imagenet (default), scratch, a file of lesion.pretrain, or a checkpoint")
     add("--teacher", help="folder of a fused checkpoint to learn from, besides the labels")
     add("--external", metavar="CSV", help="table of photographs of another collection, for the first epochs")
     add("--external-images", nargs="+", metavar="DIR_OR_ZIP", help="where they are; the first copy of each is taken")

@@ -44,9 +44,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--depths", type=depths, help="blocks of each stage of a ConvNeXt, as 2,2,4,2 (default: the architecture's)")
     add("--output", type=Path, required=True, help="the .safetensors file to write")
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--init", type=Path, help="start from the file of an earlier run (default: random weights)")
+    start.add_argument(
+        "--init", type=Path, help="start from an earlier run's file, or a checkpoint (default: random weights)"
+    )
     start.add_argument("--grow-from", type=Path, help="the same, from a ConvNeXt with fewer blocks")
     start.add_argument("--convert", type=Path, help="do not train: take over a PyTorch file's ImageNet weights")
+    add("--teacher", help="learn from its features too: a timm model name (from the Hub), or a file of an earlier run")
     add("--image-size", type=int, default=64, help="pixels (default %(default)s)")
     add("--epochs", type=int, default=40, help="default %(default)s")
     add("--batch-size", type=int, default=128, help="default %(default)s")
@@ -58,6 +61,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if not args.data + args.lesions:
         parser.error("give photographs to learn from, with --data or --lesions")
+    if args.convert and args.teacher:
+        parser.error("--convert does not train, so --teacher has nobody to teach")
     if args.convert and len(args.data) != 1:
         parser.error("--convert needs one --data with ImageNet classes, to see whether the weights are in order")
     return args
@@ -71,7 +76,7 @@ def main() -> None:
     )  # fmt: skip
     config = PretrainingConfig(
         args.backbone, args.depths, args.image_size, args.mixed_precision, args.init or args.grow_from,
-        args.grow_from is not None,
+        args.grow_from is not None, args.teacher,
     )  # fmt: skip
     try:
         if args.convert:

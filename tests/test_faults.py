@@ -145,7 +145,7 @@ def test_pretraining_that_dies_leaves_an_earlier_start(ham10000, tmp_path, monke
     start.write_text("earlier")
     monkeypatch.setattr(pretraining, "map_examples", dies_in_the_second_epoch)
     sources = [Source(ClassFolders(ham10000), True, 1)]
-    config = PretrainingConfig(TINY, None, 32, "no", None, False)
+    config = PretrainingConfig(TINY, None, 32, "no", None, False, None)
     loop = LoopConfig(epochs=2, batch_size=64, workers=0)
     with pytest.raises(KeyboardInterrupt):
         pretrain(sources, config, loop, start, resume=False)

@@ -63,12 +63,13 @@ def pretraining_commands(stages: list[dict], file: str) -> list[str]:
     """
     commands, before = [], None
     for number, stage in enumerate(stages, 1):
-        if "sources" not in stage:  # not made by training
+        if "sources" not in stage:  # not made by lesion.pretrain
             return []
         output = file if number == len(stages) else f"start{number}.safetensors"
         words = ["python", "-m", "lesion.pretrain", "--output", output]
+        words += ["--convert", stage["converted"], "--data", "PATH_TO_IMAGENET_CLASSES"] if "converted" in stage else []
         for option, rotated in (("--data", False), ("--lesions", True)):
-            sources = [source for source in stage["sources"] if source["rotated"] == rotated]
+            sources = [source for source in stage["sources"] if source.get("rotated") == rotated]
             if sources:
                 words += [option, *(source["name"] for source in sources)]
                 words += ["--lesion-repeats", str(sources[0]["repeats"])] if rotated else []
@@ -76,6 +77,7 @@ def pretraining_commands(stages: list[dict], file: str) -> list[str]:
             words += ["--depths", ",".join(map(str, stage["depths"]))]
         if before:
             words += ["--init" if before.get("depths") == stage.get("depths") else "--grow-from", before["output"]]
+        words += ["--teacher", stage["teacher"]] if stage.get("teacher") else []
         commands.append(shlex.join(words + given(stage, PRETRAINING_OPTIONS)))
         before = {**stage, "output": output}
     return commands

@@ -14,6 +14,7 @@ def start_in_words(init: str | dict) -> str:
         sources = {source["name"]: source for stage in init["stages"] for source in stage.get("sources", [])}
         named = [f"{name} ({s['images']:,} photographs, {s['classes']} classes)" for name, s in sources.items()]
         seen = sum(stage.get("images_seen", 0) for stage in init["stages"])
+        named += [stage["trained_on"] for stage in init["stages"] if "trained_on" in stage]
         words = f"pretraining with external data: {', '.join(named) or init['file']}"
         return words + (f"; {seen:,} image passes" if seen else "")
     if "images" in init and "classes" in init:

@@ -29,7 +29,7 @@ class TrainingConfig:
 
     Attributes:
         backbone: timm model name.
-        init: "imagenet", "scratch" or a path to a file of `lesion.pretrain`.
+        init: "imagenet", "scratch", or a path to a file of `lesion.pretrain` or to a checkpoint's folder.
         teacher: a fused checkpoint's folder, see `lesion.training.distillation`, or None.
         external: photographs of another collection in the first epochs, see `lesion.training.external`, or None.
         recipe: "frozen" or "finetune".

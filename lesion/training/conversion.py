@@ -120,7 +120,7 @@ def convert(weights: Path, backbone_name: str, folders: ClassFolders, output: Pa
     stage = {
         "backbone": backbone_name, "images_seen": 0,
         "sources": [{"name": f"ImageNet-1k, by {weights.name}", "images": 1281167, "classes": 1000}],
-        "recognised": share, "of_classes": classes, "minutes": 0,
+        "converted": weights.name, "recognised": share, "of_classes": classes, "minutes": 0,
     }  # fmt: skip
     described = {"backbone": backbone_name, "images": "1281167", "classes": "1000", "stages": json.dumps([stage])}
     described |= {"image_size": str(network.pretrained_cfg["input_size"][-1]), "epoch": "unknown", "images_seen": "0"}

@@ -3,7 +3,8 @@
 Each source has a label space of its own and so a classifier of its own: two collections may name a class alike and mean
 different pictures. The recipe is the plain one of timm's training script: random resized crops, flips, colour jitter,
 label smoothing (Szegedy et al., 2016), AdamW with warm-up and cosine, averaged weights. A ConvNeXt may start shallow
-and grow, see `lesion.training.growing`.
+and grow, see `lesion.training.growing`; it may learn from another network's features as well, see
+`lesion.training.feature_distillation`.
 """
 
 import json
@@ -27,6 +28,7 @@ from lesion.model.fusion import create_backbone
 from lesion.training.augmentation import augment, normalise
 from lesion.training.class_folders import ClassFolders
 from lesion.training.examples import map_examples
+from lesion.training.feature_distillation import SHARE, FeatureTeacher, direction_loss
 from lesion.training.frames import RESOLUTION, Frames, make_frames
 from lesion.training.growing import grow, layer_scales
 from lesion.training.loop import LoopConfig, fit
@@ -64,6 +66,7 @@ class PretrainingConfig:
         mixed_precision: "no", "bf16" or "fp16"; None for what `accelerate launch` was told.
         init: a file of an earlier pretraining to start from; None for random weights.
         grow: whether the start has fewer blocks and is to be grown.
+        teacher: see `lesion.training.feature_distillation.FeatureTeacher`, or None.
     """
 
     backbone: str
@@ -72,6 +75,7 @@ class PretrainingConfig:
     mixed_precision: str | None
     init: Path | None
     grow: bool
+    teacher: str | None
 
 
 class LabelledFrames(Dataset):
@@ -93,29 +97,34 @@ class LabelledFrames(Dataset):
 
 
 class Classifier(nn.Module):
-    """A backbone and for each source one linear layer on its pooled features.
+    """A backbone and, on its pooled features, one linear layer for each source, and one for a teacher.
 
     Args:
         backbone: of `create_backbone`.
         classes: of each source.
+        taught: width of the teacher's features; None without one.
     """
 
-    def __init__(self, backbone: nn.Module, classes: Sequence[int]):
+    def __init__(self, backbone: nn.Module, classes: Sequence[int], taught: int | None = None):
         super().__init__()
+        width = backbone.head_hidden_size
         self.backbone = backbone
-        self.classifiers = nn.ModuleList(nn.Linear(backbone.head_hidden_size, count) for count in classes)
+        self.classifiers = nn.ModuleList(nn.Linear(width, count) for count in classes)
+        self.projection = nn.Linear(width, taught) if taught else None
 
-    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """float (B, 3, H, W) to the logits of every source, each (B, classes)."""
+    def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """float (B, 3, H, W) to the logits of every source, each (B, classes), and the features as the teacher's,
+        (B, taught)."""
         features = self.backbone(images)
-        return [classifier(features) for classifier in self.classifiers]
+        logits = [classifier(features) for classifier in self.classifiers]
+        return logits, self.projection(features) if self.projection else None
 
 
 def source_losses(logits: list[torch.Tensor], sources: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of each photograph in the label space of its own source, float (B,).
 
     Args:
-        logits: of `Classifier`.
+        logits: of `Classifier`, one of each source.
         sources, labels: int (B,).
     """
     losses = torch.zeros(len(labels), device=labels.device)
@@ -139,14 +148,31 @@ def split_sources(sources: Sequence[Source], seed: int) -> tuple[np.ndarray, lis
     return np.concatenate(training), held_out
 
 
-def create_classifier(config: PretrainingConfig, sources: Sequence[Source]) -> tuple[Classifier, Start, list[str]]:
+def describe_sources(sources: Sequence[Source]) -> list[dict]:
+    """What a start records of each source."""
+    return [
+        {
+            "name": source.folders.source.name, "images": len(source.folders), "classes": len(source.folders.classes),
+            "repeats": source.repeats, "rotated": source.rotated, "content": source.folders.digest(),
+        }
+        for source in sources
+    ]  # fmt: skip
+
+
+def create_classifier(
+    config: PretrainingConfig, sources: Sequence[Source], taught: int | None
+) -> tuple[Classifier, Start, list[str]]:
     """The network at its start, where it started from, and the layer scales inserted where it was grown.
+
+    Args:
+        config, sources: of the pretraining.
+        taught: see `Classifier`.
 
     Raises:
         UserError: the start cannot be read, or does not fit.
     """
     backbone = create_backbone(config.backbone, drop_path_rate=DROP_PATH_RATE, depths=config.depths)
-    model = Classifier(backbone, [len(s.folders.classes) for s in sources])
+    model = Classifier(backbone, [len(s.folders.classes) for s in sources], taught)
     if config.init is None:
         return model, Start({}, {}, "", ""), []
     start, inserted = read_start(config.init), []
@@ -182,25 +208,26 @@ def pretrain(
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
     prepare_folder(output.parent)
     torch.manual_seed(loop.seed)
-    model, start, inserted = create_classifier(config, sources)
+    teacher = FeatureTeacher(config.teacher, config.image_size).to(accelerator.device) if config.teacher else None
+    model, start, inserted = create_classifier(config, sources, teacher.width if teacher else None)
     normalisation = resolve_model_data_config(model.backbone)
     images = LabelledFrames(frames_of(accelerator, sources, config.image_size, output.parent), sources)
     training, held_out = split_sources(sources, loop.seed)
-    described = [
-        {
-            "name": source.folders.source.name, "images": len(source.folders), "classes": len(source.folders.classes),
-            "repeats": source.repeats, "rotated": source.rotated, "content": source.folders.digest(),
-        }
-        for source in sources
-    ]  # fmt: skip
+    described = describe_sources(sources)
     made_by = commit()
     accelerator.print(f"Pretraining {config.backbone} {config.depths or ''}: {len(training)} photographs an epoch.")
     accelerator.print(f"{config}\n{loop}\n{described}\ncommit {made_by}")
 
     def loss(model: nn.Module, batch: list, epoch: int) -> torch.Tensor:
         frames, source, labels, rotated = batch
-        images = normalise(augment(frames, config.image_size, rotated, SMALLEST_AREA), **channels)
-        return source_losses(model(images.contiguous(memory_format=torch.channels_last)), source, labels)
+        images = augment(frames, config.image_size, rotated, SMALLEST_AREA)
+        logits, features = model(normalise(images, **channels).contiguous(memory_format=torch.channels_last))
+        losses = source_losses(logits, source, labels)
+        if teacher is None:
+            return losses
+        with accelerator.autocast():
+            taught = teacher(images)
+        return (1 - SHARE) * losses + SHARE * direction_loss(features, taught)
 
     def on_epoch_end(history: list[dict], averaged: Classifier) -> None:
         row = history[-1]
@@ -211,7 +238,7 @@ def pretrain(
             def logits(frames: torch.Tensor, number: int = number) -> torch.Tensor:
                 side = (config.image_size, config.image_size)
                 whole = functional.interpolate(frames.float() / 255, size=side, mode="bilinear", antialias=True)
-                return averaged(normalise(whole, **channels))[number]
+                return averaged(normalise(whole, **channels))[0][number]
 
             answers = map_examples(accelerator, logits, Subset(images, rows), loop.batch_size, 0)
             row[f"accuracy {source['name']}"] = float((answers.argmax(1) == images.label[rows]).mean())
@@ -221,7 +248,7 @@ def pretrain(
     channels = {"mean": normalisation["mean"], "std": normalisation["std"]}
     fingerprint = {
         "backbone": config.backbone, "depths": str(config.depths), "image_size": config.image_size,
-        "sources": json.dumps(described), "init": start.sha256,
+        "sources": json.dumps(described), "init": start.sha256, "teacher": teacher.fingerprint if teacher else None,
     }  # fmt: skip
     averaged, history = fit(
         accelerator, model, param_groups_weight_decay(model, loop.weight_decay), Subset(images, training), loss, loop,
@@ -233,6 +260,7 @@ def pretrain(
             "epochs": loop.epochs, "batch_size": loop.batch_size, "learning_rate": loop.learning_rate,
             "seed": loop.seed, "sources": described, "images_seen": loop.epochs * len(training),
             "minutes": history[-1]["minutes"], "mixed_precision": accelerator.mixed_precision, "commit": made_by,
+            "teacher": Path(config.teacher).name if config.teacher else None,
             "layer_scales": layer_scales(averaged.backbone.state_dict(), inserted) if inserted else None,
             "history": history,
         }  # fmt: skip

@@ -1,4 +1,5 @@
-"""How a backbone starts: from timm's ImageNet weights, from random ones, or from a file of `lesion.pretrain`."""
+"""How a backbone starts: from timm's ImageNet weights, from random ones, from a file of `lesion.pretrain`, or from a
+checkpoint."""
 
 import hashlib
 import json
@@ -13,6 +14,8 @@ from safetensors.torch import load
 from torch import nn
 
 from lesion.errors import UserError
+from lesion.files import sha256
+from lesion.model.checkpoint import CONFIG, load_checkpoint
 from lesion.model.fusion import FusionModel, create_backbone
 from lesion.training.config import TrainingConfig
 
@@ -22,13 +25,13 @@ CLASSIFIER = "classifiers."
 
 @dataclass(frozen=True)
 class Start:
-    """A file of `lesion.pretrain`.
+    """A file of `lesion.pretrain`, or the backbone of a checkpoint.
 
     Attributes:
         backbone: weights by name.
         classifiers: weights by name, of the classes it was pretrained on.
-        sha256: of the file, hexadecimal.
-        description: what `lesion.pretrain` wrote into it, as JSON.
+        sha256: of the file, or of the checkpoint's config.json, hexadecimal.
+        description: how it was made, as JSON.
     """
 
     backbone: dict[str, torch.Tensor]
@@ -37,17 +40,60 @@ class Start:
     description: str
 
     @property
+    def backbone_name(self) -> str | None:
+        """timm's name of the network, where the file says it."""
+        return json.loads(self.description).get("backbone") if self.description else None
+
+    @property
     def stages(self) -> list[dict]:
         """How it was made, one dictionary a pretraining."""
         return json.loads(self.description).get("stages", []) if self.description else []
 
 
-def read_start(path: Path) -> Start:
-    """Reads a file of `lesion.pretrain`.
+def start_of_checkpoint(folder: Path) -> Start:
+    """The backbone of a finished checkpoint, with which a training goes on.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    checkpoint = load_checkpoint(folder)
+    training = checkpoint.config.training
+    init = training["init"]
+    images, epochs = training["images"]["training"], sum(epochs for _, epochs in training["image_sizes"])
+    stage = {
+        "backbone": checkpoint.config.backbone, "split": training["split"], "split_seed": training["split_seed"],
+        "trained_on": f"{images:,} photographs of HAM10000, the training part", "images_seen": images * epochs,
+        "minutes": training["minutes"], "commit": training.get("commit", "unknown"),
+    }  # fmt: skip
+    stages = [*(init.get("stages", []) if isinstance(init, dict) else []), stage]
+    described = {"backbone": checkpoint.config.backbone, "stages": stages}
+    weights = {name: tensor.float() for name, tensor in checkpoint.model.backbone.state_dict().items()}
+    return Start(weights, {}, sha256(folder / CONFIG), json.dumps(described))
+
+
+def check_parts(start: Start, config: TrainingConfig, path: str) -> None:
+    """A start that was trained on HAM10000 may have seen only what this training may see.
+
+    Raises:
+        UserError: it was trained on another split.
+    """
+    for stage in start.stages:
+        if "split" in stage and (stage["split"], stage["split_seed"]) != (config.split, config.split_seed):
+            raise UserError(
+                f"--init {path} was trained on the split by {stage['split']} of seed {stage['split_seed']}, so it has "
+                f"seen photographs that this training holds out; give --split {stage['split']} and --split-seed "
+                f"{stage['split_seed']}, or another start."
+            )
+
+
+def read_start(path: Path, option: str = "--init") -> Start:
+    """Reads a file of `lesion.pretrain`, or a checkpoint's folder, named in messages by the option that gave it.
 
     Raises:
         UserError: it is missing or damaged.
     """
+    if path.is_dir():
+        return start_of_checkpoint(path)
     try:
         content = path.read_bytes()
         tensors = load(content)
@@ -56,16 +102,20 @@ def read_start(path: Path) -> Start:
         if "stages" in described:
             described["stages"] = json.loads(described["stages"])
     except FileNotFoundError:
-        raise UserError(f"--init {path} is not a file; give imagenet, scratch, or a .safetensors file.") from None
+        raise UserError(
+            f"{option} {path} does not exist; give a file of `python -m lesion.pretrain`, or a checkpoint's folder."
+        ) from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"--init {path} cannot be read ({error}); make it with `python -m lesion.pretrain`.") from None
+        raise UserError(
+            f"{option} {path} cannot be read ({error}); make it with `python -m lesion.pretrain`."
+        ) from None
     backbone = {k: v for k, v in tensors.items() if not k.startswith(CLASSIFIER)}
     classifiers = {k: v for k, v in tensors.items() if k.startswith(CLASSIFIER)}
     return Start(backbone, classifiers, hashlib.sha256(content).hexdigest(), json.dumps(described))
 
 
-def load_start(backbone: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Loads the weights of a start, named by its path in the message.
+def load_start(backbone: nn.Module, weights: dict[str, torch.Tensor], path: Path, option: str = "--init") -> None:
+    """Loads the weights of a start, named by its path and the option that gave it in the message.
 
     Raises:
         UserError: they are of another architecture.
@@ -74,7 +124,7 @@ def load_start(backbone: nn.Module, weights: dict[str, torch.Tensor], path: Path
         backbone.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
-            f"--init {path} does not hold the weights of this backbone ({str(error).splitlines()[0]}); make it with "
+            f"{option} {path} does not hold the weights of this backbone ({str(error).splitlines()[0]}); make it with "
             "`python -m lesion.pretrain --backbone` and the same name."
         ) from None
 
@@ -99,13 +149,14 @@ def create_model(config: TrainingConfig) -> FusionModel:
     else:
         backbone = create_backbone(config.backbone, drop_path_rate=drop_path_rate)
         if config.init != "scratch":
-            load_start(backbone, read_start(Path(config.init)).backbone, Path(config.init))
+            start = read_start(Path(config.init))
+            check_parts(start, config, config.init)
+            load_start(backbone, start.backbone, Path(config.init))
     return FusionModel(backbone, config.fusion)
 
 
 def describe_start(init: str) -> str | dict:
-    """`--init` as the checkpoint records it: a file by its name, its content's hash, and what `lesion.pretrain` wrote
-    into it.
+    """`--init` as the checkpoint records it: a file or folder by its name, a hash of its content, and how it was made.
 
     Raises:
         UserError: the file is missing or damaged.

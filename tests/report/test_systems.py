@@ -122,7 +122,7 @@ def test_a_mismatch_is_noticed_before_anything_is_trained(compared, tmp_path, mo
 
 def test_starts_and_places_are_checked_before_anything_is_trained(compared, tmp_path, monkeypatch, no_training):
     _, arguments = compared
-    with pytest.raises(SystemExit, match=rf"{TINY}.safetensors is not a file"):
+    with pytest.raises(SystemExit, match=rf"{TINY}.safetensors does not exist"):
         run_main(monkeypatch, *arguments, "--output", tmp_path / "new", "--init", tmp_path)
     with pytest.raises(SystemExit, match="is a folder; give the name of a file"):
         run_main(monkeypatch, *arguments, "--results", tmp_path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,11 @@ from safetensors.torch import save_file
 
 from conftest import TINY
 from lesion.errors import UserError
+from lesion.model.checkpoint import load_checkpoint
 from lesion.model.fusion import create_backbone
-from lesion.training.start import commit, describe_start, load_start, read_start
+from lesion.report.starts import start_in_words
+from lesion.training.start import commit, create_model, describe_start, load_start, read_start
+from train import parse_arguments
 
 
 def written(path, seed=0, **described):
@@ -52,3 +56,20 @@ def test_the_commit_that_trains_is_known_in_a_repository(monkeypatch, tmp_path):
     assert commit() == "unknown" or len(commit().removesuffix("-dirty")) == 40
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit() == "unknown"
+
+
+def test_a_checkpoint_is_a_start(checkpoint):
+    """Its backbone, how that was made, and the split whose held-out parts it has not seen."""
+    start = read_start(checkpoint)
+    backbone = create_backbone(TINY)
+    load_start(backbone, start.backbone, checkpoint)
+    for name, tensor in load_checkpoint(checkpoint).model.backbone.state_dict().items():
+        assert torch.equal(backbone.state_dict()[name], tensor.float()), name
+    stage, training = start.stages[-1], load_checkpoint(checkpoint).config.training
+    assert stage["images_seen"] == 2 * training["images"]["training"]
+    assert "photographs of HAM10000" in start_in_words(describe_start(str(checkpoint)))
+    same = parse_arguments(["--data", "x", "--backbone", TINY, "--init", str(checkpoint)])[1]
+    create_model(same)
+    for other in (replace(same, split_seed=3), replace(same, split="image")):
+        with pytest.raises(UserError, match=r"split by lesion of seed 2.* --split-seed 2"):
+            create_model(other)
