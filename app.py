@@ -50,7 +50,7 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
         from lesion.ui.style import STYLE
         from lesion.ui.theme import THEME
 
-        page = build_page(Predictor(checkpoint.result()))
+        page = build_page(Predictor(checkpoint.result(), device=settings.device))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
     page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the allow-list bounds
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lesion.errors import UserError
 from lesion.files import prepare_folder
+from lesion.hardware import DEVICE_HELP, DEVICES
 from lesion.inference.predictor import load_predictor
 from lesion.model.hub import CHECKPOINT_HELP
 from lesion.report.against import check_same_test_part, compare_checkpoints
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--against", help="another checkpoint, to compare with on the same images")
     parser.add_argument("--output", type=Path, help="folder of the report (default: the checkpoint's)")
     parser.add_argument("--readme", type=Path, help="file whose results tables are written anew")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help=DEVICE_HELP)
     args = parser.parse_args()
     try:
         # Whatever can be wrong is checked before the long part.
@@ -42,13 +44,13 @@ def main() -> None:
         if args.readme:
             split_at_markers(args.readme)
         scikit_image_samples()
-        predictor = load_predictor(args.checkpoint)
+        predictor = load_predictor(args.checkpoint, args.device)
         output = args.output or predictor.checkpoint.folder
         prepare_folder(output)
         answers = answer_test_part(predictor)
         photographs = photographs_of(answers, args.data)
         masks = read_masks(args.data, list(answers.table.image_id)) if has_masks(args.data) else None
-        other = answer_test_part(load_predictor(args.against)) if args.against else None
+        other = answer_test_part(load_predictor(args.against, args.device)) if args.against else None
         if other:
             check_same_test_part(answers, other)
         report = build_report(answers) | photographs_report(answers, photographs)

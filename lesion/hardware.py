@@ -1,15 +1,26 @@
-"""What the machine offers: how many cores are available, and whether bfloat16 is fast on them."""
+"""What the machine offers: its cores and GPUs, and whether bfloat16 is fast on them."""
+
+from __future__ import annotations
 
 import functools
 import os
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import joblib
 
+from lesion.errors import UserError, shown
+
+if TYPE_CHECKING:
+    import torch  # otherwise by the functions that need it, so that limit_threads, called before, takes effect on it
+
 PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """What a network computes in, by Accelerate's name of its mixed precision."""
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Where a network may run: on the processor, on a GPU of NVIDIA's or AMD's, or on Apple's; or on the best of them."""
+DEVICE_HELP = "where the network runs; auto is a GPU where there is one (default %(default)s)"
 
 
 def available_cores() -> int:
@@ -45,7 +56,7 @@ def bfloat16_is_faster(rounds: int = 3) -> bool:
     Args:
         rounds: measurements of each, after one to warm up; the shortest counts.
     """
-    import torch  # here, so that this module can be imported before torch, and limit_threads take effect on it
+    import torch
 
     def shortest(multiply: Callable[[], object]) -> float:
         times = []
@@ -62,10 +73,40 @@ def bfloat16_is_faster(rounds: int = 3) -> bool:
         return shortest(lambda: torch.nn.functional.linear(inputs, weight)) < exact * 2 / 3
 
 
+def find_device(name: str | torch.device = "auto") -> torch.device:
+    """Where a network is to run.
+
+    Args:
+        name: one of DEVICES, or a device, which is given back.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    import torch
+
+    if isinstance(name, torch.device):
+        return name
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    found = [device for device, is_there in there.items() if is_there]
+    if name not in ("auto", *found):
+        raise UserError(f"Device {shown(name)} is not available here; choose auto or {' or '.join(found)}.")
+    return torch.device(found[0] if name == "auto" else name)
+
+
+def prefers_bfloat16(device: torch.device) -> bool:
+    """Whether a network answers faster in bfloat16 on a device: measured on a CPU, known of a GPU with CUDA. What
+    Apple's GPUs gain is not known to us; they compute in float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bfloat16_is_faster()
+
+
 def versions() -> dict[str, str]:
     """Versions that a result may depend on, and the number of threads."""
     import PIL
-    import timm  # here, so that this module can be imported before torch
+    import timm
     import torch
 
     names = {"torch": torch.__version__, "timm": timm.__version__, "pillow": PIL.__version__}

@@ -120,7 +120,7 @@ def unscaled_maps(
 
     Args:
         model: in evaluation mode.
-        stage_maps: N of float32 (C, h, w), of the stage that the method reads.
+        stage_maps: N of float32 (C, h, w), of the stage that the method reads; on any device.
         metadata: float32 (N, WIDTH), encoded records.
         method: a key of METHODS.
         codes: N diagnoses.
@@ -129,7 +129,7 @@ def unscaled_maps(
         float32 (N, h, w), not negative.
     """
     with recording():
-        stage_map = torch.stack(list(stage_maps))
+        stage_map = torch.stack(list(stage_maps)).to(model.device)
         if METHODS[method].earlier:
             stages = split_backbone(model.backbone)
             assert stages is not None, "such a method is offered only where there is an earlier stage"
@@ -143,7 +143,7 @@ def unscaled_maps(
         mean = stage_map.mean((2, 3), keepdim=True).requires_grad_()
         (gradients,) = gradients_of(model, [mean], mean, metadata, codes)
         gradients = (gradients / stage_map[0, 0].numel()).expand_as(stage_map)
-    return formula_maps(method, model.head, stage_map.numpy(), gradients.numpy())
+    return formula_maps(method, model.head, stage_map.cpu().numpy(), gradients.cpu().numpy())
 
 
 @contextmanager
@@ -171,7 +171,8 @@ def recorded_maps(
     """
     with recording():
         (gradients,) = gradients_of(model, [stage_map], feature_map, metadata, codes)
-    return formula_maps(method, model.head, stage_map.detach().float().numpy(), gradients.float().numpy())
+    activations, gradients = (x.detach().float().cpu().numpy() for x in (stage_map, gradients))
+    return formula_maps(method, model.head, activations, gradients)
 
 
 def gradients_of(
@@ -191,8 +192,8 @@ def gradients_of(
     Returns:
         One of each input's shape.
     """
-    everything = torch.ones(len(codes), len(INPUTS), dtype=torch.bool)
-    logits = model.head(model.pool(feature_map), torch.from_numpy(metadata), everything)
+    everything = torch.ones(len(codes), len(INPUTS), dtype=torch.bool, device=model.device)
+    logits = model.head(model.pool(feature_map), torch.from_numpy(metadata).to(model.device), everything)
     explained = logits[range(len(codes)), [CODES.index(code) for code in codes]]
     return torch.autograd.grad(explained.sum(), inputs)
 

@@ -20,7 +20,7 @@ class FirstMap(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """All that the head needs of a photograph.
+    """All that the head needs of a photograph, in the main memory wherever the network runs.
 
     Attributes:
         feature_map: float32 (C, h, w), the backbone's last.

@@ -18,7 +18,7 @@ from PIL import Image
 from lesion.data.diagnoses import CODES, check_code
 from lesion.data.metadata import GRID, Metadata
 from lesion.errors import UserError, shown
-from lesion.hardware import bfloat16_is_faster
+from lesion.hardware import find_device, prefers_bfloat16
 from lesion.inference.activation_maps import (
     METHODS,
     covered_share,
@@ -86,13 +86,17 @@ class Predictor:
 
     Args:
         checkpoint: of `load_checkpoint`; its backbone is changed in place where it runs in bfloat16.
-        bfloat16: whether the backbone runs in bfloat16; by default where the CPU is faster with it.
+        bfloat16: whether the backbone runs in bfloat16; by default where the device is faster with it.
+        device: see `find_device`; its network is moved there.
+
+    Raises:
+        UserError: there is no such device.
     """
 
-    def __init__(self, checkpoint: Checkpoint, bfloat16: bool | None = None):
-        self.checkpoint = checkpoint
-        self.config, self.model = checkpoint.config, checkpoint.model.requires_grad_(False)
-        if bfloat16_is_faster() if bfloat16 is None else bfloat16:
+    def __init__(self, checkpoint: Checkpoint, bfloat16: bool | None = None, device: str | torch.device = "auto"):
+        self.checkpoint, self.config = checkpoint, checkpoint.config
+        self.model = checkpoint.model.requires_grad_(False).to(find_device(device))
+        if prefers_bfloat16(self.model.device) if bfloat16 is None else bfloat16:
             self.model.use_bfloat16()
         self.stages = split_backbone(self.model.backbone)
         self.map_methods = offered_methods(checkpoint.folder, self.stages is not None)
@@ -118,7 +122,8 @@ class Predictor:
 
     def run_backbone(self, requests: Sequence[PassRequest]) -> list[Features]:
         """One pass for several photographs; each takes less time than in a pass of its own."""
-        batch = torch.stack([request.inputs for request in requests]).to(memory_format=torch.channels_last)
+        batch = torch.stack([request.inputs for request in requests])
+        batch = batch.to(self.model.device, memory_format=torch.channels_last)
         explained = METHODS[self.map_methods[0]].earlier and any(r.metadata is not None for r in requests)
         first_maps: list[FirstMap | None] = [None] * len(requests)
         earlier_maps: Any = [None] * len(requests)
@@ -130,7 +135,7 @@ class Predictor:
                 earlier_maps = before(batch).requires_grad_(explained)
                 feature_maps = last(earlier_maps)
             feature_maps = feature_maps.float()
-        embeddings = self.model.pool(feature_maps.detach()).numpy()
+        embeddings = self.model.pool(feature_maps.detach()).cpu().numpy()
         if explained:
             metadata, known = self.config.encoder.encode([request.metadata or Metadata() for request in requests])
             codes = [CODES[k] for k in self.answers(embeddings, metadata, known).argmax(1)]
@@ -142,10 +147,10 @@ class Predictor:
         # Copies, since a part of the batch would keep all of it in memory.
         return [
             Features(
-                feature_map.detach().clone(),
+                feature_map.detach().cpu().clone(),
                 embedding.copy(),
                 request.size,
-                None if earlier_map is None else earlier_map.detach().float().clone(),
+                None if earlier_map is None else earlier_map.detach().float().cpu().clone(),
                 first_map,
             )
             for request, feature_map, embedding, earlier_map, first_map in zip(
@@ -371,10 +376,14 @@ class Predictor:
         return self.enlarge(self.activation_maps(features, metadata)[CODES.index(target)], features.size, "Grad-CAM")
 
 
-def load_predictor(source: str | Path = "weights") -> Predictor:
+def load_predictor(source: str | Path = "weights", device: str | torch.device = "auto") -> Predictor:
     """Loads a checkpoint: a folder, or "user/name" or "user/name@revision" on the Hugging Face Hub.
 
+    Args:
+        source: of the checkpoint.
+        device: see `find_device`.
+
     Raises:
-        UserError: it is missing, damaged or inconsistent.
+        UserError: it is missing, damaged or inconsistent, or there is no such device.
     """
-    return Predictor(load_checkpoint(source))
+    return Predictor(load_checkpoint(source), device=device)

@@ -237,16 +237,21 @@ class FusionModel(nn.Module):
             self.head = MetaBlockHead(backbone.num_features)
 
     def use_bfloat16(self) -> None:
-        """For prediction on a CPU with instructions for it: stores the backbone's kernels and matrices in bfloat16, in
-        place, for use under `autocast`; norms, sums and the head stay float32."""
+        """For prediction on hardware with instructions for it: stores the backbone's kernels and matrices in bfloat16,
+        in place, for use under `autocast`; norms, sums and the head stay float32."""
         for module in self.backbone.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 module.to(torch.bfloat16)
         self.in_bfloat16 = True
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.null_image.device
+
     def autocast(self) -> torch.autocast:
         """The context in which prediction runs the backbone, or a part of it."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.in_bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16)
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """float (B, 3, H, W) to the last feature map, float (B, C, h, w): 768 × 7 × 7 for ConvNeXt-Small at 224."""

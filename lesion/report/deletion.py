@@ -115,8 +115,8 @@ def perturb_table(
         def probability(images: torch.Tensor, row: int = row) -> np.ndarray:
             embeddings = []
             with torch.inference_mode(), predictor.model.autocast():
-                for part in images.contiguous(memory_format=torch.channels_last).split(BATCH):
-                    embeddings.append(predictor.model.embed(part).float().numpy())
+                for part in images.to(predictor.model.device, memory_format=torch.channels_last).split(BATCH):
+                    embeddings.append(predictor.model.embed(part).float().cpu().numpy())
             record, fields = (np.repeat(x[row : row + 1], len(images), 0) for x in (metadata, known))
             answers = predictor.answers(np.concatenate(embeddings), record, fields)
             return answers[:, explained.decided[row]]

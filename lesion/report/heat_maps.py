@@ -43,7 +43,7 @@ def explain_table(predictor: Predictor, table: pd.DataFrame) -> Explained:
     for first in tqdm(range(0, len(table), BATCH), desc="Heat maps", unit="batch"):
         rows = slice(first, first + BATCH)
         images = torch.stack([predictor.config.transform(read_image(path)) for path in table.path[rows]])
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.to(model.device, memory_format=torch.channels_last)
         # Gradients are needed only from the first measured stage on.
         with torch.no_grad(), model.autocast():
             start_map = (predictor.stages[0] if predictor.stages else model.forward_features)(images).float()
@@ -51,11 +51,11 @@ def explain_table(predictor: Predictor, table: pd.DataFrame) -> Explained:
         with model.autocast():
             last = predictor.stages[1](start_map).float() if predictor.stages else start_map
         stage_maps = {True: start_map, False: last} if predictor.stages else {False: last}
-        top = predictor.answers(model.pool(last.detach()).numpy(), metadata[rows], known[rows]).argmax(1)
+        top = predictor.answers(model.pool(last.detach()).cpu().numpy(), metadata[rows], known[rows]).argmax(1)
         codes = [CODES[k] for k in top]
         gradients = gradients_of(model, list(stage_maps.values()), last, metadata[rows], codes)
         of_stage = {
-            earlier: (stage_map.detach().numpy(), gradient.numpy())
+            earlier: (stage_map.detach().cpu().numpy(), gradient.cpu().numpy())
             for (earlier, stage_map), gradient in zip(stage_maps.items(), gradients, strict=True)
         }
         for name in methods:

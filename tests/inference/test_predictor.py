@@ -16,9 +16,17 @@ from conftest import BUNDLED, EXAMPLES, ROOT, TINY
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
-from lesion.hardware import bfloat16_is_faster
+from lesion.errors import UserError
+from lesion.hardware import bfloat16_is_faster, find_device, prefers_bfloat16
 from lesion.inference.photograph_store import PhotographStore
-from lesion.inference.predictor import MOST_IN_A_PASS, MapRequest, PassRequest, Predictor, load_checkpoint
+from lesion.inference.predictor import (
+    MOST_IN_A_PASS,
+    MapRequest,
+    PassRequest,
+    Predictor,
+    load_checkpoint,
+    load_predictor,
+)
 from lesion.model.calibration import IMAGE_ALONE, SUBSETS
 from lesion.model.checkpoint import Checkpoint
 from lesion.model.fusion import FusionModel, create_backbone
@@ -54,9 +62,59 @@ def test_bfloat16_answers_like_float32(checkpoint, bundled):
 
 def test_bfloat16_is_chosen_by_measurement(checkpoint, monkeypatch):
     for faster in (True, False):
-        monkeypatch.setattr("lesion.inference.predictor.bfloat16_is_faster", lambda faster=faster: faster)
-        assert Predictor(load_checkpoint(checkpoint)).model.in_bfloat16 is faster
+        monkeypatch.setattr("lesion.hardware.bfloat16_is_faster", lambda faster=faster: faster)
+        assert Predictor(load_checkpoint(checkpoint), device="cpu").model.in_bfloat16 is faster
     assert bfloat16_is_faster.__wrapped__() in (True, False)
+
+
+GPUS = [
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA")),
+    pytest.param("mps", marks=pytest.mark.skipif(not torch.backends.mps.is_available(), reason="needs Apple's GPU")),
+]
+
+
+@pytest.mark.parametrize("device", GPUS)
+@pytest.mark.parametrize("bfloat16", [False, None])
+def test_a_gpu_answers_and_explains_as_the_cpu(device, bfloat16):
+    predictors = [Predictor(load_checkpoint(BUNDLED), *how) for how in ((False, "cpu"), (bfloat16, device))]
+    assert [predictor.model.device.type for predictor in predictors] == ["cpu", device]
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        features = [predictor.features(read_image(path), RECORD) for predictor in predictors]
+        for of_device in features:
+            assert {of_device.feature_map.device.type, of_device.earlier_map.device.type} == {"cpu"}
+        answers, *maps = (
+            [function(predictor, f) for predictor, f in zip(predictors, features, strict=True)]
+            for function in (
+                lambda predictor, f: predictor.probabilities(f, [Metadata(), RECORD]),
+                *(
+                    lambda predictor, f, method=method: predictor.activation_maps(f, RECORD, method)
+                    for method in predictors[0].map_methods
+                ),
+            )
+        )
+        np.testing.assert_allclose(*answers, atol=0.01)
+        assert all(np.abs(on_cpu - on_gpu).mean() < 0.02 for on_cpu, on_gpu in maps)
+
+
+def test_the_device_is_chosen_by_what_is_there(checkpoint, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert find_device() == torch.device("cpu") == load_predictor(checkpoint, "cpu").model.device
+    for name in ("cuda", "tpu"):
+        with pytest.raises(UserError, match=f"Device '{name}' is not available here; choose auto or cpu."):
+            load_predictor(checkpoint, name)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert find_device() == torch.device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert find_device() == torch.device("cuda") and find_device("cpu") == torch.device("cpu")
+    assert find_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_on_a_gpu_where_it_has_instructions_for_it(monkeypatch, native):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native and not including_emulation)
+    assert prefers_bfloat16(torch.device("cuda")) is native
+    assert not prefers_bfloat16(torch.device("mps"))
 
 
 def photographs(count: int) -> list[Image.Image]:

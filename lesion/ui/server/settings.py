@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lesion.errors import UserError, parse_whole, shown
+from lesion.hardware import DEVICE_HELP, DEVICES
 
 BUNDLED = Path(__file__).resolve().parents[3] / "weights"
 """The checkpoint of the repository. An installed package has none beside it."""
@@ -24,6 +25,7 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
 
     Returns:
         checkpoint: folder or Hub id. host, port: to listen on; the port is None for the first free one from 7860.
+        device: one of DEVICES.
         root_path: under which a reverse proxy serves the app, without a slash at its end. login: user and password, or
         None. share: whether through Gradio's servers.
 
@@ -49,6 +51,7 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
                         help="address to listen on (default: GRADIO_SERVER_NAME, or 127.0.0.1)")  # fmt: skip
     parser.add_argument("--port", default=port or None,
                         help="default: GRADIO_SERVER_PORT, or the first free one from 7860")  # fmt: skip
+    parser.add_argument("--device", choices=DEVICES, default="auto", help=DEVICE_HELP)
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")
     args = parser.parse_args(arguments)
     if args.checkpoint == BUNDLED and not BUNDLED.is_dir():
