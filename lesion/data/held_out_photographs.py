@@ -19,14 +19,15 @@ class HeldOutPhotographs:
     """
 
     def __init__(self, folder: Path):
-        self.path = folder / FILE
         self._ids, names = {}, set()
-        with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(self.path) as archive:
-            for entry in archive.infolist():
+        with suppress(OSError, zipfile.BadZipFile):
+            # It stays open, as several threads may read it: to list thousands of entries anew takes 20 ms.
+            self._archive = zipfile.ZipFile(folder / FILE)
+            for entry in self._archive.infolist():
                 # An entry of a file from elsewhere can be wrong in many ways; zipfile and zlib raise many exceptions.
                 with suppress(Exception):
                     if re.fullmatch(r"\w+\.jpg", entry.filename) and entry.file_size <= LARGEST:
-                        self._ids[hashlib.sha256(archive.read(entry)).digest()] = Path(entry.filename).stem
+                        self._ids[hashlib.sha256(self._archive.read(entry)).digest()] = Path(entry.filename).stem
                         names.add(entry.filename)
         self.names = frozenset(names)
 
@@ -35,8 +36,7 @@ class HeldOutPhotographs:
 
     def read(self, image_id: str) -> bytes:
         """The JPEG file of an image that is contained."""
-        with zipfile.ZipFile(self.path) as archive:
-            return archive.read(f"{image_id}.jpg")
+        return self._archive.read(f"{image_id}.jpg")
 
     def image_id_of(self, key: bytes) -> str | None:
         """The id of the image whose file has this SHA-256, or None."""
