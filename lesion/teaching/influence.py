@@ -7,12 +7,12 @@ subset of the inputs, and immediate, because only the small head runs.
 - Shapley values: Shapley, "A value for n-person games" (1953); over trained subsets of the inputs: Covert, Lundberg and
   Lee, "Explaining by Removing" (2021). Four inputs have sixteen subsets, so nothing is sampled.
 - Age curve: individual conditional expectation, Goldstein et al., "Peeking Inside the Black Box" (2015).
-- Smallest change: a minimal targeted counterfactual over a finite grid, as in LIT (Tenney et al., 2020), found by
-  looking at every cell.
+- Smallest changes: minimal counterfactuals over a finite grid, as in LIT (Tenney et al., 2020), found by looking at
+  every cell.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -30,6 +30,11 @@ from lesion.words import percent
 
 PREVALENCES = ("dataset", "uniform", "own")
 SCALES = ("probability", "log-odds")
+ANY_FIELD = "any field"
+CHANGING = (ANY_FIELD, *FIELDS)
+"""Which fields of the record a smallest change may change: any of them, or one alone."""
+MOST_CHANGES = 3
+"""Smallest changes that are listed."""
 
 
 def parse_prevalence(choice: object, melanoma_share: object, training: np.ndarray) -> np.ndarray | None:
@@ -237,27 +242,49 @@ class Influence:
 
     @property
     def smallest_change(self) -> SmallestChange | None:
-        """The record with another top diagnosis that is nearest to this one, or None where there is none.
+        """The first of `smallest_changes`, or None where there is none."""
+        return next(iter(self.smallest_changes()), None)
+
+    def smallest_changes(self, changing: str = ANY_FIELD) -> list[SmallestChange]:
+        """The records with another top diagnosis that are nearest to this one, at most MOST_CHANGES.
 
         Nearest: fewest fields changed, then fewest years (an age forgotten or learnt counts as more than any), then
-        the most probable new diagnosis.
+        the most probable new diagnosis. Each is minimal: no part of the change would do. Each changes other fields than
+        those before it, or leads to another diagnosis; three neighbouring ages would tell a class no more than one.
+
+        Args:
+            changing: one of CHANGING.
+
+        Raises:
+            UserError: it is none of them.
         """
-        place, top = self.place, self.sweep.argmax(-1)
-        cells = np.argwhere(top != top[place])
-        if len(cells) == 0:
-            return None
+        if changing not in CHANGING:
+            raise UserError(f"Field {shown(changing)} is not known; choose {', '.join(CHANGING)}.")
+        place, top = np.array(self.place), self.sweep.argmax(-1)
+        cells = np.argwhere(top != top[self.place])
         differs = cells != place
+        minimal = np.ones(len(cells), bool)
+        for part in product((False, True), repeat=len(FIELDS)):
+            partly = np.where(part, cells, place)
+            minimal &= (partly == cells).all(1) | (top[tuple(partly.T)] == top[self.place])
+        if changing != ANY_FIELD:
+            minimal &= (differs == [field == changing for field in FIELDS]).all(1)
+        cells, differs = cells[minimal], differs[minimal]
         years = np.array([0.0 if a == self.metadata.age else self._years(a) for a in self.ages])[cells[:, 0]]
-        probability = self.sweep[tuple(cells.T)].max(1)
-        nearest = np.lexsort((-probability, years, differs.sum(1)))[0]
-        age, sex, site = cells[nearest]
-        return SmallestChange(
-            Metadata(self.ages[age], ALL_SEXES[sex], ALL_SITES[site]),
-            tuple(field for field, d in zip(FIELDS, differs[nearest], strict=True) if d),
-            float(years[nearest]) if 0 < years[nearest] < math.inf else None,
-            CODES[top[age, sex, site]],
-            float(probability[nearest]),
-        )
+        diagnosis, probability = top[tuple(cells.T)], self.sweep[tuple(cells.T)].max(1)
+        nearest = np.lexsort((-probability, years, differs.sum(1)))
+        kind = np.column_stack([differs, diagnosis])
+        _, first = np.unique(kind[nearest], axis=0, return_index=True)
+        return [
+            SmallestChange(
+                Metadata(self.ages[cells[i, 0]], ALL_SEXES[cells[i, 1]], ALL_SITES[cells[i, 2]]),
+                tuple(field for field, d in zip(FIELDS, differs[i], strict=True) if d),
+                float(years[i]) if 0 < years[i] < math.inf else None,
+                CODES[diagnosis[i]],
+                float(probability[i]),
+            )
+            for i in nearest[np.sort(first)[:MOST_CHANGES]]
+        ]
 
     def _years(self, age: float | None) -> float:
         known = age is not None and self.metadata.age is not None
@@ -270,15 +297,17 @@ class Influence:
         return table.join(pd.DataFrame(self.sweep.reshape(-1, len(CODES)), columns=list(CODES)))
 
 
-def smallest_change_in_words(change: SmallestChange | None, metadata: Metadata) -> str:
+def smallest_change_in_words(change: SmallestChange | None, metadata: Metadata, changing: str = ANY_FIELD) -> str:
     """The smallest change that flips the answer: "With the age 60 instead of 75 the answer would be Melanoma (41 %)."
 
     Args:
-        change: of `Influence.smallest_change`.
+        change: of `Influence.smallest_changes`.
         metadata: the record it departs from.
+        changing: one of CHANGING, the field that was changed alone.
     """
     if change is None:
-        return "No other age, sex or site changes the most probable diagnosis."
+        fields = "age, sex or site" if changing == ANY_FIELD else changing
+        return f"No other {fields} changes the most probable diagnosis."
     parts = []
     for field in change.changed:
         new, old = (value_in_words(getattr(record, field)) for record in (change.metadata, metadata))
@@ -286,6 +315,19 @@ def smallest_change_in_words(change: SmallestChange | None, metadata: Metadata) 
     listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     name = BY_CODE[change.diagnosis].name
     return f"With {listed} the answer would be {name} ({percent(change.probability)})."
+
+
+def smallest_changes_in_words(
+    changes: Sequence[SmallestChange], metadata: Metadata, changing: str = ANY_FIELD
+) -> list[str]:
+    """A sentence for each of the changes, or one on there being none.
+
+    Args:
+        changes: of `Influence.smallest_changes`.
+        metadata: the record they depart from.
+        changing: one of CHANGING, as there.
+    """
+    return [smallest_change_in_words(change, metadata, changing) for change in changes or [None]]
 
 
 def value_in_words(value: float | str | None) -> str:

@@ -20,7 +20,7 @@ from lesion.teaching.influence import (
     change_in_words,
     parse_prevalence,
     prevalence_in_words,
-    smallest_change_in_words,
+    smallest_changes_in_words,
     switches_in_words,
 )
 from lesion.ui.html import alarms, body_map, pieces
@@ -68,7 +68,7 @@ class Views:
 
     def of_photograph(
         self, photograph: Photograph, metadata: Metadata, target: str, choice: str, share: float, scale: str,
-        threshold: float,
+        threshold: float, changing: str,
     ) -> tuple[str, ...]:  # fmt: skip
         """All views about one photograph."""
         influence, code = self.explain(photograph, metadata, target, choice, share)
@@ -91,7 +91,7 @@ class Views:
             contributions.age_curve(influence.ages[1:], influence.age_curve, metadata.age, influence.switches),
             body_map.body_map(influence.by_site(code), code, metadata.site),
             contributions.site_table(influence.by_site_and_sex(code), code, site, sex),
-            pieces.change(smallest_change_in_words(influence.smallest_change, metadata)),
+            pieces.changes(smallest_changes_in_words(influence.smallest_changes(changing), metadata, changing)),
             alarms.alarm_here(found["dataset"], parse_threshold(threshold)) + alarms.by_prevalence(rows),
         )
 
@@ -151,16 +151,19 @@ class Answers:
         influence, code = self.views.explain(*case, diagnosis, prevalence, melanoma_share)
         return {"diagnosis": code, "probabilities": influence.by_site_and_sex(code).to_dict("index")}
 
-    def smallest_change(self, image, age, sex, site, prevalence, melanoma_share) -> dict:
+    def smallest_change(self, image, age, sex, site, prevalence, melanoma_share, changing) -> dict:
         photograph, metadata = self.case(image, age, sex, site)
-        found = self.views.explain(photograph, metadata, None, prevalence, melanoma_share)[0].smallest_change
-        words = smallest_change_in_words(found, metadata)
-        if found is None:
-            return {"in words": words}
-        return {
-            **vars(found.metadata), "changed": found.changed, "years": found.years, "diagnosis": found.diagnosis,
-            "probability": found.probability, "in words": words,
-        }  # fmt: skip
+        influence, _ = self.views.explain(photograph, metadata, None, prevalence, melanoma_share)
+        found = influence.smallest_changes(changing)
+        words = smallest_changes_in_words(found, metadata, changing)
+        changes = [
+            {
+                **vars(change.metadata), "changed": change.changed, "years": change.years,
+                "diagnosis": change.diagnosis, "probability": change.probability, "in words": sentence,
+            }
+            for change, sentence in zip(found, words, strict=False)  # without a change there is a sentence on that
+        ]  # fmt: skip
+        return {**(changes[0] if changes else {"in words": words[0]}), "changes": changes}
 
     def alarm(self, prevalence, melanoma_share, threshold) -> dict:
         known = parse_prevalence(prevalence, melanoma_share, self.views.training)

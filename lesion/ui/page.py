@@ -231,7 +231,7 @@ def build_tabs(
             weighting = lab_tab.build(material.lab)
         with gr.Tab("Model report", id="report") as tab_report:
             report_tab.build(folder, tab_report)
-        prevalence, share, _, threshold = influence.controls
+        prevalence, share, _, threshold, _ = influence.controls
         controls = {
             "prevalence": prevalence, "share": share, "threshold": threshold, "used": used, "weighting": weighting,
         }  # fmt: skip

@@ -47,7 +47,7 @@ from lesion.hardware import available_cores
 from lesion.inference.predictor import Predictor, load_predictor
 from lesion.model.checkpoint import CONFIG
 
-CONTROLS = ("dataset", 2, "probability", 20)  # prevalence, share of melanomas, scale, threshold
+CONTROLS = ("dataset", 2, "probability", 20, "any field")  # prevalence, melanomas, scale, threshold, what may change
 LAB = (["image", "age", "sex", "site"], "balanced", 20, 0.001, 0)
 WAVE = 10.0
 """Seconds between two photographs of a class."""

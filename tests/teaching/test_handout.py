@@ -30,6 +30,7 @@ from lesion.teaching.influence import (
     parse_prevalence,
     prevalence_in_words,
     smallest_change_in_words,
+    smallest_changes_in_words,
     switches_in_words,
 )
 
@@ -215,6 +216,19 @@ def test_csv_is_the_sweep(predictor, features, metadata):
 )
 def test_smallest_change_in_words(change, metadata, words):
     assert smallest_change_in_words(change, metadata) == words
+
+
+def test_smallest_changes_in_words():
+    record = Metadata(75, "male", "face")
+    older, elsewhere = (
+        SmallestChange(Metadata(80, "male", "face"), ("age",), 5.0, "bkl", 0.412),
+        SmallestChange(Metadata(75, "male", "back"), ("site",), None, "nv", 0.5),
+    )
+    assert smallest_changes_in_words([older, elsewhere], record) == [
+        "With the age 80 instead of 75 the answer would be Benign keratosis (41 %).",
+        "With the site back instead of face the answer would be Melanocytic nevus (50 %).",
+    ]
+    assert smallest_changes_in_words([], record, "sex") == ["No other sex changes the most probable diagnosis."]
 
 
 def test_prevalence_in_words(predictor):

@@ -1,6 +1,7 @@
 """What the metadata did, against independent and slower ways of computing it."""
 
-from itertools import pairwise, permutations, product
+from dataclasses import replace
+from itertools import combinations, pairwise, permutations, product
 
 import numpy as np
 import pytest
@@ -140,11 +141,54 @@ def test_smallest_change_is_the_nearest_of_all(predictor, photographs, metadata)
         assert CODES.index(found.diagnosis) == answer(predictor, features, found.metadata).argmax() != top
 
 
+def minimal_kinds(predictor, features, metadata, changing) -> list[tuple]:
+    """What `smallest_changes` looks for, by a search over every record, one at a time."""
+    top = answer(predictor, features, metadata).argmax()
+    found = []
+    for values in product({None, *AGES, metadata.age}, (None, *SEXES), (None, *SITES)):
+        record = Metadata(*values)
+        changed = tuple(f for f in INPUTS[1:] if getattr(record, f) != getattr(metadata, f))
+        known = record.age is not None and metadata.age is not None
+        years = 0 if "age" not in changed else abs(record.age - metadata.age) if known else float("inf")
+        if changing in ("any field", *changed) and (changing == "any field" or len(changed) == 1):
+            found.append((len(changed), years, changed, record))
+    rows = predictor.probabilities(features, [entry[-1] for entry in found])
+    tops = {entry[-1]: row.argmax() for entry, row in zip(found, rows, strict=True)}
+    flips = sorted(
+        ((n, years, -row.max(), changed, record) for (n, years, changed, record), row in zip(found, rows, strict=True)
+         if row.argmax() != top),
+        key=lambda entry: entry[:3],
+    )  # fmt: skip
+    kinds: dict[tuple, tuple] = {}
+    for n, years, probability, changed, record in flips:
+        parts = [p for size in range(1, n) for p in combinations(changed, size)]
+        reduced = [replace(metadata, **{f: getattr(record, f) for f in part}) for part in parts]
+        if all(tops[part] == top for part in reduced):
+            kinds.setdefault((changed, tops[record]), (changed, years, CODES[tops[record]], -probability))
+    return list(kinds.values())[:3]
+
+
+@pytest.mark.parametrize("metadata", RECORDS)
+@pytest.mark.parametrize("changing", ["any field", "age", "sex", "site"])
+def test_smallest_changes_are_the_nearest_of_each_kind(predictor, photographs, metadata, changing):
+    for features in photographs:
+        found = Influence(predictor, features, metadata).smallest_changes(changing)
+        expected = minimal_kinds(predictor, features, metadata, changing)
+        assert len(found) == len(expected)
+        for change, (changed, years, diagnosis, probability) in zip(found, expected, strict=True):
+            assert (change.changed, change.diagnosis) == (changed, diagnosis)
+            assert change.probability == pytest.approx(probability, abs=1e-6)
+            assert change.years == (years if 0 < years < float("inf") else None)
+            new = answer(predictor, features, change.metadata)
+            assert CODES[new.argmax()] == diagnosis and new.max() == pytest.approx(probability, abs=1e-6)
+
+
 def test_no_change_flips_an_answer_that_prevalence_has_settled(predictor, photographs):
     prevalence = np.full(7, 1e-9)
     prevalence[1] = 1 - 6e-9
     influence = Influence(predictor, photographs[0], RECORDS[0], prevalence)
     assert influence.smallest_change is None and influence.switches == []
+    assert influence.smallest_changes("age") == []
 
 
 def test_prevalence(predictor, photographs):
@@ -177,6 +221,7 @@ def test_at_prevalences_is_the_answer_at_each(predictor, photographs):
         (lambda i, t: i.shapley("wart"), "choose mel, nv"),
         (lambda i, t: i.shapley("mel", "odds"), "probability or log-odds"),
         (lambda i, t: i.by_site(["mel"]), "choose mel, nv"),
+        (lambda i, t: i.smallest_changes("colour"), "choose any field, age, sex, site"),
         (lambda i, t: parse_prevalence("rare", 1, t), "choose dataset, uniform, own"),
         (lambda i, t: parse_prevalence("own", "many", t), "from 0.01 to 99 %"),
         (lambda i, t: parse_prevalence("own", float("nan"), t), "from 0.01 to 99 %"),

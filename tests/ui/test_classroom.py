@@ -17,7 +17,7 @@ from lesion.data.metadata import INPUTS, SITES, Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import load_predictor
 from lesion.teaching.cohort import Cohort, Subgroup
-from lesion.teaching.influence import Influence, parse_prevalence
+from lesion.teaching.influence import CHANGING, Influence, parse_prevalence
 from lesion.teaching.lab import Lab, LabSettings
 
 NAMES = ("ISIC_0024329", "ISIC_0024317", "ISIC_0024333")
@@ -93,13 +93,19 @@ def test_influence_over_http_is_pythons(client, predictor, features, prevalence)
     assert set(sites) == {"unknown", *SITES}
     assert sites["scalp"]["male"] == pytest.approx(table.loc["scalp", "male"], abs=1e-5)
 
-    change = ask(client, "/smallest_change", *prevalence)
-    expected = influence.smallest_change
-    if expected is None:
-        assert list(change) == ["in words"]
-    else:
-        assert (change["age"], change["sex"], change["site"]) == tuple(vars(expected.metadata).values())
-        assert change["diagnosis"] == expected.diagnosis and change["changed"] == list(expected.changed)
+    for changing in CHANGING:
+        answered, expected = (
+            ask(client, "/smallest_change", *prevalence, changing),
+            influence.smallest_changes(changing),
+        )
+        assert len(answered["changes"]) == len(expected)
+        for change, found in zip(answered["changes"], expected, strict=True):
+            assert (change["age"], change["sex"], change["site"]) == tuple(vars(found.metadata).values())
+            assert change["diagnosis"] == found.diagnosis and change["changed"] == list(found.changed)
+        if expected:
+            assert answered["changes"][0].items() <= answered.items()
+        else:
+            assert "No other" in answered["in words"]
 
 
 def test_downloads(client, predictor, features):
@@ -167,6 +173,7 @@ def test_lessons_over_http(client):
         ("/shapley", ("mel", *DATASET, "odds"), "probability or log-odds"),
         ("/three_answers", ("rare", 2), "choose dataset, uniform, own"),
         ("/three_answers", ("own", 400), "from 0.01 to 99 %"),
+        ("/smallest_change", (*DATASET, "colour"), "choose any field, age, sex, site"),
         ("/handout", ("mel", *DATASET, "docx"), "pdf or png"),
     ],
 )

@@ -14,6 +14,7 @@ STYLE = """
 .mark.pre-malignant { background: #FFE3AE; color: #4A2F00; }
 .change { padding: .55rem .75rem; border-radius: 6px; margin: 0; line-height: 1.45;
   background: color-mix(in srgb, var(--color-accent) 14%, transparent); }
+.change p + p { margin-top: .4rem; }
 .problem { padding: .7rem .9rem; border-radius: 6px; border-left: 4px solid var(--error-border-color);
   background: var(--error-background-fill); }
 .placeholder { color: var(--body-text-color-subdued); padding: 1rem; display: grid; place-items: center;
@@ -55,6 +56,11 @@ def paragraphs(texts: Sequence[str]) -> str:
 def change(sentence: str) -> str:
     """The sentence on what the metadata changed."""
     return f'<p class="change" aria-live="polite">{unbroken(html.escape(sentence))}</p>'
+
+
+def changes(sentences: Sequence[str]) -> str:
+    """Sentences on what other metadata would change, one below the other."""
+    return f'<div class="change" aria-live="polite">{unbroken(paragraphs(sentences))}</div>'
 
 
 def marked(code: str) -> str:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.components import Component
 
+from lesion.data.metadata import FIELDS
 from lesion.inference.photograph_store import PhotographStore
 from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
-from lesion.teaching.influence import SCALES
+from lesion.teaching.influence import ANY_FIELD, CHANGING, MOST_CHANGES, SCALES
 from lesion.ui.api import as_given, endpoint, in_sentences
 from lesion.ui.html import body_map, pieces
 from lesion.ui.html.charts import contributions
@@ -64,18 +65,18 @@ def build(
     gr.HTML(pieces.section("Three answers side by side", "The same model, asked with some of its inputs hidden."))
     three = gr.HTML(elem_id="three-answers")
     waterfall, scale, curve = build_contributions()
-    figure, table, smallest = build_places()
+    figure, table, changing, smallest = build_places()
     threshold, here, alarm, roc = build_alarm(views)
     build_downloads(answers, inputs, prevalence, share)
-    for control in (prevalence, share, scale, threshold):
+    for control in (prevalence, share, scale, threshold, changing):
         control.preprocess = as_given
     gr.on(
         [prevalence.change, share.change, threshold.change], views.of_alarm, [prevalence, share, threshold],
         [alarm, roc], api_visibility="private", show_progress="hidden", trigger_mode="always_last",
     )  # fmt: skip
-    add_endpoints(answers, inputs, [prevalence, share], scale, threshold)
+    add_endpoints(answers, inputs, [prevalence, share], scale, threshold, changing)
     outputs = [change, three, waterfall, curve, figure, table, smallest, here]
-    return InfluenceTab([prevalence, share, scale, threshold], outputs, views.of_photograph, curve, figure)
+    return InfluenceTab([prevalence, share, scale, threshold, changing], outputs, views.of_photograph, curve, figure)
 
 
 def build_contributions() -> tuple[gr.HTML, gr.Radio, gr.HTML]:
@@ -102,8 +103,8 @@ def build_contributions() -> tuple[gr.HTML, gr.Radio, gr.HTML]:
     return waterfall, scale, curve
 
 
-def build_places() -> tuple[gr.HTML, gr.HTML, gr.HTML]:
-    """The body map, the table of sites and sexes, and the smallest change."""
+def build_places() -> tuple[gr.HTML, gr.HTML, gr.Radio, gr.HTML]:
+    """The body map, the table of sites and sexes, what a smallest change may change, and the smallest changes."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=340):
             gr.HTML(
@@ -118,13 +119,16 @@ def build_places() -> tuple[gr.HTML, gr.HTML, gr.HTML]:
             table = gr.HTML(elem_id="site-table")
             gr.HTML(
                 pieces.section(
-                    "The smallest change that changes the answer",
-                    "Of all 855 combinations of age, sex and site: the one with the fewest fields changed, then the "
-                    "fewest years.",
+                    "The smallest changes that change the answer",
+                    f"Of all 855 combinations of age, sex and site, up to {MOST_CHANGES}: fewest fields changed first, "
+                    "then fewest years. Each changes other fields or leads to another diagnosis than those above it, "
+                    "and no part of it alone changes the answer.",
                 )
             )
+            choices = [(ANY_FIELD, ANY_FIELD), *((f"only {field}", field) for field in FIELDS)]
+            changing = gr.Radio(choices, value=ANY_FIELD, label="What may change", elem_id="changing")
             smallest = gr.HTML(elem_id="smallest-change")
-    return figure, table, smallest
+    return figure, table, changing, smallest
 
 
 def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
@@ -175,7 +179,12 @@ def build_downloads(answers: Answers, inputs: Inputs, prevalence: gr.Radio, shar
 
 
 def add_endpoints(
-    answers: Answers, inputs: Inputs, context: list[Component], scale: gr.Radio, threshold: gr.Slider
+    answers: Answers,
+    inputs: Inputs,
+    context: list[Component],
+    scale: gr.Radio,
+    threshold: gr.Slider,
+    changing: gr.Radio,
 ) -> None:
     """The tab's endpoints; `context` is how common the diagnoses are."""
     answer = gr.JSON(label="Answer", visible=False)
@@ -207,9 +216,11 @@ def add_endpoints(
         "age.",
     )  # fmt: skip
     endpoint(
-        "smallest_change", answers.smallest_change, [*inputs.record, *context], answer,
-        about + "Returns the nearest age, sex and site with another most probable diagnosis (fewest fields changed, "
-        "then fewest years), or only a sentence saying that there is none.",
+        "smallest_change", answers.smallest_change, [*inputs.record, *context, changing], answer,
+        about + f"Also what may change: one of {', '.join(CHANGING)}. Returns the nearest age, sex and site with "
+        "another most probable diagnosis (fewest fields changed, then fewest years), or a sentence saying that there "
+        f"is none; and under 'changes' up to {MOST_CHANGES} of these, each with other fields changed or another "
+        "diagnosis, and none of which a part would do.",
     )  # fmt: skip
     endpoint(
         "alarm", answers.alarm, [*context, threshold], answer,

@@ -88,7 +88,7 @@ CALLS = {
     "shapley": [IMAGE, *RECORD, "mel", *PREVALENCE, "probability"],
     "age_curve": [IMAGE, *RECORD, *PREVALENCE],
     "body_map": [IMAGE, *RECORD, "mel", *PREVALENCE],
-    "smallest_change": [IMAGE, *RECORD, *PREVALENCE],
+    "smallest_change": [IMAGE, *RECORD, *PREVALENCE, "site"],
     "alarm": [*PREVALENCE, 20],
     "sweep": [IMAGE, *RECORD, *PREVALENCE],
     "handout": [IMAGE, *RECORD, "mel", *PREVALENCE, "png"],
