@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,12 @@ class Checkpoint:
     config: CheckpointConfig
     model: FusionModel
     detector: MahalanobisDetector
+
+    @cached_property
+    def identity(self) -> str:
+        """Twelve hexadecimal digits that another checkpoint does not share: of the hash of config.json, which holds
+        the hashes of the other files."""
+        return sha256(self.folder / CONFIG)[:12]
 
     def held_out(self) -> HeldOut:
         """Reads held_out.safetensors.

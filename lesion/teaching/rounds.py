@@ -40,6 +40,8 @@ DRAWS = 200
 """A round with too few answers that can be made misleading is drawn again, at most so often."""
 CONFIRMED = "histo"
 """HAM10000's dx_type of a diagnosis confirmed by histopathology."""
+CONFIRMATIONS = ("any", "confirmed")
+"""In the text of a round: all diagnoses, or those confirmed by histopathology only."""
 JPEG_QUALITY = 92
 
 
@@ -87,6 +89,27 @@ class RoundSettings:
         values["misleading_share"] = share if "model" in stages else 0.0
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def text(self) -> str:
+        """The settings in one word for a link: 7_10_balanced_any_photograph.metadata.model_0.2."""
+        confirmation = CONFIRMATIONS[self.confirmed_only]
+        mix, stages = self.mix.replace(" ", "-"), ".".join(self.stages)
+        return f"{self.seed}_{self.count}_{mix}_{confirmation}_{stages}_{self.misleading_share:g}"
+
+    @classmethod
+    def of_text(cls, text: object) -> "RoundSettings":
+        """The settings of a `text`.
+
+        Raises:
+            UserError: it is not one, or a value in it is not accepted.
+        """
+        parts = text.split("_") if isinstance(text, str) else ()
+        if len(parts) != 6 or parts[3] not in CONFIRMATIONS:
+            raise UserError(f"{shown(text)} is not a round; copy the whole link of one.")
+        seed, count, mix, confirmation, stages, share = parts
+        confirmed_only = confirmation == CONFIRMATIONS[True]
+        return cls(seed, count, mix.replace("-", " "), confirmed_only, tuple(stages.split(".")), share)
 
     @property
     def diagnoses(self) -> tuple[str, ...]:
