@@ -1,22 +1,12 @@
 """One printed page on what the metadata did to an answer, and the answers to every record as a table.
 
-    figure = handout(influence, photograph, heat, "mel")
-    Path("handout.pdf").write_bytes(render(figure, "pdf"))
-
-Equal inputs give equal bytes: no date is printed or stored.
+figure = handout(influence, photograph, heat, "mel")
+Path("handout.pdf").write_bytes(render(figure, "pdf"))  # of lesion.teaching.paper
 """
 
-import io
-import textwrap
-import threading
-
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch
-from matplotlib.text import Text
 from PIL import Image
 
 from lesion.data.diagnoses import BY_CODE, CODES, DIAGNOSES, check_code
@@ -31,28 +21,10 @@ from lesion.teaching.influence import (
     switches_in_words,
     value_in_words,
 )
+from lesion.teaching.paper import LINE, MARGIN, RULE, SMALL, axes_at, bare, heading, sheet, wrapped, write
 from lesion.words import percent
 
 TITLE = "Skin lesion classifier: what the metadata did"
-NOTICE = (
-    "For research and teaching only. Not a medical device. Its answers are associations in one collection of "
-    "photographs, mostly of light skin; they are not causes and no medical advice."
-)
-ATTRIBUTION = (
-    "Model and examples: HAM10000, Tschandl, Rosendahl and Kittler, Sci. Data 5, 180161 (2018), "
-    "doi.org/10.1038/sdata.2018.161. Licence: CC BY-NC 4.0, creativecommons.org/licenses/by-nc/4.0."
-)
-
-WIDTH, HEIGHT, MARGIN = 8.27, 11.69, 0.5
-"""A4 upright and its margins, inches. All places on the page are inches from its upper left corner."""
-LINE = 0.145
-"""Distance of two lines of text, inches: 8.5 points with leading."""
-SMALL, NORMAL, HEADING = 8, 8.5, 10
-"""Sizes of text, points."""
-LINE_LENGTH = 100
-"""Characters of normal size on a line from margin to margin."""
-RULE = 10.64
-"""Where the line over the notice is, inches from the top."""
 MOST_SWITCHES = 5
 """Lines at most about switches along the age curve."""
 PHOTOGRAPH_SIZE = 700
@@ -61,14 +33,6 @@ MARKERS = "osD^vPX"
 """Of the seven diagnoses along the age curve, since grey lines look alike."""
 OPACITY = 0.85
 """Of the warmest places of the overlay; more than on a screen, since paper shows less."""
-FORMATS = {"pdf": {"dpi": 300, "metadata": {"Title": TITLE, "CreationDate": None}}, "png": {"dpi": 150}}
-"""Arguments of savefig; `dpi` of a PDF is that of the photographs in it."""
-
-# TrueType, so that the text of a PDF can be searched and copied whole. Set once, here, and not around savefig: an
-# rc_context puts back all settings of the process when it ends, also under the feet of other threads.
-matplotlib.rcParams["pdf.fonttype"] = 42
-# Matplotlib is not thread-safe (its FAQ asks for a lock), and a server draws from many threads.
-_LOCK = threading.Lock()
 
 
 def sweep_csv(influence: Influence) -> str:
@@ -80,19 +44,6 @@ def sweep_csv(influence: Influence) -> str:
     """
     table = influence.sweep_table().rename(columns={"site": "localization", **{code: code.upper() for code in CODES}})
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-
-
-def render(figure: Figure, kind: str) -> bytes:
-    """A handout as a file; may be called from several threads.
-
-    Args:
-        figure: of `handout`.
-        kind: "pdf", or "png" for 150 pixels to the inch.
-    """
-    buffer = io.BytesIO()
-    with _LOCK:
-        figure.savefig(buffer, format=kind, **FORMATS[kind])
-    return buffer.getvalue()
 
 
 def handout(
@@ -111,19 +62,12 @@ def handout(
         UserError: an unknown diagnosis.
     """
     check_code(code)
-    with _LOCK:
-        page = Figure(figsize=(WIDTH, HEIGHT), facecolor="white")
-        _write(page, MARGIN, 0.38, TITLE, size=15, weight="bold")
+    with sheet(TITLE) as page:
         _photographs(page, 0.77, influence, photograph, heat, code, truth)
         _answers(page, 3.05, influence)
         _waterfall(page, 5.26, influence, code)
         _sites(page, 5.26, influence, code)
         _ages(page, 8.02, influence)
-        rule = Line2D([MARGIN / WIDTH, 1 - MARGIN / WIDTH], [1 - RULE / HEIGHT] * 2, color="k", lw=0.6)
-        page.add_artist(rule)
-        _write(page, MARGIN, RULE + 0.06, f"{_wrapped(NOTICE, 125)}\n{_wrapped(ATTRIBUTION, 125)}", size=SMALL)
-        for text in page.findobj(Text):
-            text.set(fontfamily="DejaVu Sans", parse_math=False)
     return page
 
 
@@ -150,11 +94,11 @@ def _photographs(
     confirmed = f"Confirmed diagnosis:\n{BY_CODE[truth].name}" if truth else "The photograph"
     pictures = {MARGIN: (photograph, confirmed), 3.0: (overlay(photograph, heat, OPACITY), caption)}
     for left, (picture, words) in pictures.items():
-        axes = _axes(page, left, top, width, height)
+        axes = axes_at(page, left, top, width, height)
         axes.imshow(picture)
         axes.set_anchor("NW")
         axes.set_axis_off()
-        _write(page, left, top + height + 0.06, words, size=SMALL)
+        write(page, left, top + height + 0.06, words, size=SMALL)
     if outlined:  # what is bright is lost in grey, a line is not
         for colour, line_width in (("w", 2.2), ("k", 0.9)):
             axes.contour(heat, [heat.max() / 2], colors=colour, linewidths=line_width)
@@ -166,46 +110,46 @@ def _photographs(
         rows["Explained on this page"] = f"{name}, {percent(both[code])}"
     rows["Prevalence assumed"] = prevalence_in_words(influence.prevalence)
     down = top - 0.03
-    for heading, value in rows.items():
-        _write(page, 5.5, down, heading, size=SMALL, weight="bold")
-        words = _wrapped(value, 34)
-        _write(page, 5.5, down + LINE, words)
+    for name, value in rows.items():
+        write(page, 5.5, down, name, size=SMALL, weight="bold")
+        words = wrapped(value, 34)
+        write(page, 5.5, down + LINE, words)
         down += LINE * (words.count("\n") + 2) + 0.1
 
 
 def _answers(page: Figure, top: float, influence: Influence) -> None:
     """Three bar charts that share their rows, the diagnoses, and the largest change in words."""
     height, width = 1.34, 1.6
-    _heading(page, MARGIN, top, "The answers (bold: the most probable)")
+    heading(page, MARGIN, top, "The answers (bold: the most probable)")
     answers = influence.three_answers
     highest = max(max(answer.values()) for answer in answers.values())
     metadata = "From the metadata alone" if influence.metadata.known else "With nothing known"
     titles = ("From the photograph alone", metadata, "From both")
     for column, (title, answer) in enumerate(zip(titles, answers.values(), strict=True)):
-        axes = _axes(page, 2.6 + column * 1.75, top + 0.35, width, height)
+        axes = axes_at(page, 2.6 + column * 1.75, top + 0.35, width, height)
         bars = axes.barh(range(len(CODES)), list(answer.values()), 0.72, color=[d.colour for d in DIAGNOSES])
         labels = axes.bar_label(bars, [_short(p) for p in answer.values()], padding=2, fontsize=SMALL)
         labels[CODES.index(max(answer, key=answer.get))].set_weight("bold")
         axes.set(xlim=(0, 1.45 * highest), ylim=(len(CODES) - 0.5, -0.5))  # room for the longest bar's label
         axes.set_title(title, fontsize=SMALL, loc="left", pad=3)
-        _bare(axes, [d.name for d in DIAGNOSES] if column == 0 else [""] * len(CODES))
+        bare(axes, [d.name for d in DIAGNOSES] if column == 0 else [""] * len(CODES))
     sentence = change_in_words(answers["image alone"], answers["both"], influence.metadata)
-    _write(page, MARGIN, top + 0.35 + height + 0.05, _wrapped(sentence))
+    write(page, MARGIN, top + 0.35 + height + 0.05, wrapped(sentence))
 
 
 def _waterfall(page: Figure, top: float, influence: Influence, code: str) -> None:
     """The exact Shapley values of a diagnosis, and under them the smallest change that flips the answer."""
     height, width, left = 1.26, 2.35, 1.74
     shapley = influence.shapley(code)
-    _heading(page, MARGIN, top, "What each input added")
+    heading(page, MARGIN, top, "What each input added")
     subtitle = f"To the probability of {BY_CODE[code].name}:\nexact Shapley values, in percentage points"
-    _write(page, MARGIN, top + 0.19, subtitle, size=SMALL)
+    write(page, MARGIN, top + 0.19, subtitle, size=SMALL)
     record = influence.metadata
     fields = [f"{field.capitalize()} {value_in_words(getattr(record, field))}" for field in FIELDS]
     steps = np.array(list(shapley.contributions.values()))
     after = shapley.start + np.cumsum(steps)
     ends = np.array([[0, shapley.start], *zip(after - steps, after, strict=True), [0, shapley.end]])
-    axes = _axes(page, left, top + 0.52, width, height)
+    axes = axes_at(page, left, top + 0.52, width, height)
     rows = np.arange(len(ends))
     axes.barh(rows, np.ptp(ends, axis=1), 0.66, ends.min(1))
     for bar, step in zip(axes.patches, [None, *steps, None], strict=True):
@@ -222,30 +166,30 @@ def _waterfall(page: Figure, top: float, influence: Influence, code: str) -> Non
     for row, value in enumerate(values):
         label = axes.annotate(value, (ends[row].max(), row), (3, 0), textcoords="offset points", va="center")
         label.set(fontsize=SMALL, bbox={"facecolor": "w", "edgecolor": "none", "pad": 0.5})  # over the zero line
-    _bare(axes, ["Nothing known", "Photograph", *fields, "All together"])
+    bare(axes, ["Nothing known", "Photograph", *fields, "All together"])
     below = top + 0.52 + height + 0.14
-    _heading(page, MARGIN, below, "The smallest change that flips the answer")
+    heading(page, MARGIN, below, "The smallest change that flips the answer")
     words = smallest_change_in_words(influence.smallest_change, record)
-    _write(page, MARGIN, below + 0.2, _wrapped(words, 54))
+    write(page, MARGIN, below + 0.2, wrapped(words, 54))
 
 
 def _sites(page: Figure, top: float, influence: Influence, code: str) -> None:
     """The probability of a diagnosis by site, the sites in order of it and unknown last; the record's is marked."""
     left, width, height = 5.75, 2.02, 2.17
-    _heading(page, 4.5, top, "The lesion at every site")
-    _write(page, 4.5, top + 0.19, f"Probability of {BY_CODE[code].name}", size=SMALL)
+    heading(page, 4.5, top, "The lesion at every site")
+    write(page, 4.5, top + 0.19, f"Probability of {BY_CODE[code].name}", size=SMALL)
     probabilities = influence.by_site(code)
     sites = sorted(probabilities, key=lambda site: (site is None, -probabilities[site]))
     values = [probabilities[site] for site in sites]
     own = sites.index(influence.metadata.site)
-    axes = _axes(page, left, top + 0.38, width, height)
+    axes = axes_at(page, left, top + 0.38, width, height)
     bars = axes.barh(range(len(sites)), values, 0.74, facecolor="0.8", edgecolor="0.35", lw=0.5)
     bars[own].set_facecolor(BY_CODE[code].colour)
     words = [_short(p) for p in values]
     words[own] += " this record"
     labels = axes.bar_label(bars, words, padding=2, fontsize=SMALL)
     axes.set(xlim=(0, max(*values, 0.01) * 2.15), ylim=(len(sites) - 0.5, -0.5))  # room for the longest label
-    _bare(axes, [value_in_words(site) for site in sites])
+    bare(axes, [value_in_words(site) for site in sites])
     for text in (labels[own], axes.get_yticklabels()[own]):
         text.set_weight("bold")
 
@@ -257,14 +201,14 @@ def _ages(page: Figure, top: float, influence: Influence) -> None:
     if len(words) > MOST_SWITCHES:
         words[MOST_SWITCHES - 1 :] = [f"{len(words) - MOST_SWITCHES + 1} more changes are shaded."]
     record, ages, curve = influence.metadata, np.array(influence.ages[1:], float), influence.age_curve
-    _heading(
+    heading(
         page,
         MARGIN,
         top,
         f"The answer at every age, with sex {value_in_words(record.sex)}, site {value_in_words(record.site)}",
     )
     left, width, height = 0.95, 4.35, RULE - 0.43 - LINE * len(words) - (top + 0.38)
-    axes = _axes(page, left, top + 0.38, width, height)
+    axes = axes_at(page, left, top + 0.38, width, height)
     for values, diagnosis, marker in zip(curve.T, DIAGNOSES, MARKERS, strict=True):
         axes.plot(ages, values, color=diagnosis.colour, lw=1.4, marker=marker, ms=3.5, clip_on=False)
     for switch in switches:
@@ -291,7 +235,7 @@ def _ages(page: Figure, top: float, influence: Influence) -> None:
         looks = {"color": diagnosis.colour, "ms": 4.5, "transform": axes.transAxes, "clip_on": False}
         axes.plot(1.06, place, marker, **looks)
         axes.text(1.08, place, diagnosis.name, transform=axes.transAxes, va="center_baseline", fontsize=SMALL)
-    _write(page, MARGIN, RULE - 0.06 - LINE * len(words), "\n".join(words))
+    write(page, MARGIN, RULE - 0.06 - LINE * len(words), "\n".join(words))
 
 
 def _spread(values: np.ndarray, gap: float) -> np.ndarray:
@@ -311,29 +255,3 @@ def _points(step: float) -> str:
 def _short(probability: float) -> str:
     """A probability beside a bar: "47 %", "< 0.1 %"."""
     return percent(probability).replace("less than", "<").replace("more than", ">")
-
-
-def _wrapped(words: str, width: int = LINE_LENGTH) -> str:
-    """Lines of `width` characters at most, no number parted from its per cent sign."""
-    return textwrap.fill(words.replace(" %", "\N{NO-BREAK SPACE}%"), width)
-
-
-def _write(page: Figure, left: float, top: float, words: str, size: float = NORMAL, weight: str = "normal") -> None:
-    page.text(left / WIDTH, 1 - top / HEIGHT, words, size=size, weight=weight, va="top", linespacing=1.25)
-
-
-def _heading(page: Figure, left: float, top: float, words: str) -> None:
-    _write(page, left, top, words, HEADING, "bold")
-
-
-def _axes(page: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    return page.add_axes((left / WIDTH, 1 - (top + height) / HEIGHT, width / WIDTH, height / HEIGHT))
-
-
-def _bare(axes: Axes, rows: list[str]) -> None:
-    """Leaves a bar chart its row names and its zero line; every bar has its value beside it."""
-    axes.set_yticks(range(len(rows)), rows, fontsize=SMALL)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.axvline(0, color="k", lw=0.8)

@@ -9,11 +9,11 @@ import numpy as np
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import UNKNOWN, Metadata
 from lesion.data.reading import read_image
-from lesion.errors import UserError, parse_number, shown
+from lesion.errors import UserError, parse_number
 from lesion.inference.photograph_store import Photograph, PhotographStore
 from lesion.inference.predictor import Predictor
 from lesion.teaching.cohort import Cohort
-from lesion.teaching.handout import FORMATS, handout, render, sweep_csv
+from lesion.teaching.handout import handout, sweep_csv
 from lesion.teaching.influence import (
     PREVALENCES,
     Influence,
@@ -23,6 +23,7 @@ from lesion.teaching.influence import (
     smallest_changes_in_words,
     switches_in_words,
 )
+from lesion.teaching.paper import check_kind, render
 from lesion.ui.html import alarms, body_map, pieces
 from lesion.ui.html.charts import contributions, roc_curve
 from lesion.ui.inputs import NEEDS_IMAGE, explained
@@ -182,8 +183,7 @@ class Answers:
         return self.serve(sweep_csv(influence).encode(), "sweep.csv")
 
     def handout_file(self, image, age, sex, site, diagnosis, prevalence, melanoma_share, kind) -> str:
-        if kind not in tuple(FORMATS):
-            raise UserError(f"Kind {shown(kind)} is not known; choose {' or '.join(FORMATS)}.")
+        check_kind(kind)
         photograph, metadata = self.case(image, age, sex, site)
         influence, code = self.views.explain(photograph, metadata, diagnosis, prevalence, melanoma_share)
         predictor = self.views.predictor

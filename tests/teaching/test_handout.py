@@ -22,7 +22,7 @@ from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import Predictor, load_checkpoint
 from lesion.model.calibration import UNIFORM
-from lesion.teaching.handout import handout, render, sweep_csv
+from lesion.teaching.handout import handout, sweep_csv
 from lesion.teaching.influence import (
     Influence,
     SmallestChange,
@@ -33,6 +33,7 @@ from lesion.teaching.influence import (
     smallest_changes_in_words,
     switches_in_words,
 )
+from lesion.teaching.paper import render
 
 RECORDS = [Metadata(75, "female", "face"), Metadata(), Metadata(57.5, "male"), Metadata(110, "male", "lower extremity")]
 
