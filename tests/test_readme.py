@@ -21,6 +21,7 @@ from PIL import Image
 
 from conftest import BUNDLED, EXAMPLES, ROOT, TINY, running_app
 from lesion.data.ham10000 import read_table
+from lesion.data.held_out_photographs import FILE as PHOTOGRAPHS
 from lesion.model.checkpoint import load_checkpoint
 from lesion.report.reading import BEGIN, END
 
@@ -36,7 +37,7 @@ SMALLER = {
 """Options added to a command so that it takes seconds, without a download."""
 EXPECTED = {
     "python train.py --data PATH_TO_HAM10000": "runs/train/config.json",
-    "python -m lesion.photographs --data PATH_TO_HAM10000 --checkpoint runs/train": "runs/train/photographs.zip",
+    "python -m lesion.photographs --data PATH_TO_HAM10000 --checkpoint runs/train": "runs/train/" + PHOTOGRAPHS,
     "python -m lesion.predict --images DIR --output predictions.csv --metadata METADATA.csv": "predictions.csv",
     "python -m lesion.evaluate --data PATH_TO_HAM10000 --systems weights/systems.json --readme README.md":
         "weights/report.json",

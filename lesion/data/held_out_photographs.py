@@ -6,9 +6,18 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
-FILE = "photographs.zip"
+FILE = "held_out_photographs.zip"
+FILE_OF_FORMAT_2 = "photographs.zip"
+"""Of whole frames, not squares. It can go as soon as weights/ is of format 3."""
 LARGEST = 2**20
 """Bytes of a photograph at most; these copies are small."""
+
+
+def find_file(folder: Path) -> Path:
+    """Where the held-out photographs of a checkpoint folder are: in it, or beside it for several checkpoints that hold
+    out the same; where there are none, where they would be."""
+    places = (folder / FILE, folder.absolute().parent / FILE, folder / FILE_OF_FORMAT_2)
+    return next((path for path in places if path.is_file()), places[0])
 
 
 class HeldOutPhotographs:
@@ -19,10 +28,11 @@ class HeldOutPhotographs:
     """
 
     def __init__(self, folder: Path):
+        self.path = find_file(folder)
         self._ids, names = {}, set()
         with suppress(OSError, zipfile.BadZipFile):
             # It stays open, as several threads may read it: to list thousands of entries anew takes 20 ms.
-            self._archive = zipfile.ZipFile(folder / FILE)
+            self._archive = zipfile.ZipFile(self.path)
             for entry in self._archive.infolist():
                 # An entry of a file from elsewhere can be wrong in many ways; zipfile and zlib raise many exceptions.
                 with suppress(Exception):

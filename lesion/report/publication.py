@@ -7,7 +7,6 @@ import huggingface_hub
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-from lesion.data.held_out_photographs import FILE as PHOTOGRAPHS
 from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.errors import UserError, shown
 from lesion.model.checkpoint import CONFIG, HELD_OUT, MODEL, REPORT, load_checkpoint
@@ -79,12 +78,13 @@ def files_of(folder: Path, report: dict | None) -> list[Path]:
     names = [CONFIG, MODEL, HELD_OUT, *DETECTORS, HISTORY, LEARNING_CURVES]
     if report is not None:
         names += [REPORT, *figures_of(report)]
-    if (folder / PHOTOGRAPHS).exists():
+    photographs = HeldOutPhotographs(folder)
+    if photographs.path.exists():
         ids = read_held_out(folder / HELD_OUT).table.image_id
-        if HeldOutPhotographs(folder).names != {f"{image_id}.jpg" for image_id in ids}:
+        if photographs.names != {f"{image_id}.jpg" for image_id in ids}:
             raise UserError(
-                f"{folder / PHOTOGRAPHS} is not of this checkpoint's held-out images; make it again with "
+                f"{photographs.path} is not of this checkpoint's held-out images; make it again with "
                 "`python -m lesion.photographs`, or remove it."
             )
-        names.append(PHOTOGRAPHS)
-    return [folder / name for name in sorted(set(names)) if (folder / name).is_file()]
+    paths = [folder / name for name in sorted(set(names)) if (folder / name).is_file()]
+    return paths + ([photographs.path] if photographs.path.exists() else [])

@@ -40,7 +40,7 @@ import torch
 
 from conftest import start_app
 from lesion.data.diagnoses import CODES
-from lesion.data.held_out_photographs import FILE as PHOTOGRAPHS
+from lesion.data.held_out_photographs import find_file
 from lesion.data.metadata import AGES, SEXES, SITES, Metadata
 from lesion.data.reading import read_image
 from lesion.hardware import available_cores
@@ -331,7 +331,7 @@ def main() -> None:
 def measure(args: argparse.Namespace, log: Path) -> None:
     """Runs everything that the arguments say and prints the tables; the app writes to `log`."""
     predictor = load_predictor(args.checkpoint)
-    with zipfile.ZipFile(args.checkpoint / PHOTOGRAPHS) as archive:
+    with zipfile.ZipFile(find_file(args.checkpoint)) as archive:
         photographs = {name: archive.read(name) for name in archive.namelist()[: max(args.soak, 1200)]}
     first = next(iter(photographs.values()))
     passes = bare_passes(predictor, first)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
-from lesion.data.held_out_photographs import LARGEST, HeldOutPhotographs
+from lesion.data.held_out_photographs import FILE, LARGEST, HeldOutPhotographs
 from lesion.errors import UserError
 from lesion.files import sha256
 from lesion.model.checkpoint import load_checkpoint, save_checkpoint
@@ -307,22 +307,22 @@ def test_no_memory_is_spent_on_weights_that_do_not_fit(folder):
 
 def test_photographs_from_elsewhere(folder):
     """Only small files of the right names are taken from the archive, and what is damaged is left out."""
-    with zipfile.ZipFile(folder / "photographs.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(folder / FILE, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("ISIC_1.jpg", "../ISIC_2.jpg", "/etc/ISIC_3.jpg", "ISIC_4.html", "a/ISIC_5.jpg", "ISIC_6.jpg\n"):
             archive.writestr(name, name)
         archive.writestr("ISIC_7.jpg", bytes(LARGEST + 1))
         archive.writestr("ISIC_8.jpg", b"to be damaged" * 50)
         at = archive.getinfo("ISIC_8.jpg").header_offset
-    content = bytearray((folder / "photographs.zip").read_bytes())
+    content = bytearray((folder / FILE).read_bytes())
     content[at + 45 : at + 50] = b"xxxxx"
-    (folder / "photographs.zip").write_bytes(content)
+    (folder / FILE).write_bytes(content)
     photographs = HeldOutPhotographs(folder)
     assert photographs.names == {"ISIC_1.jpg"} and photographs.read("ISIC_1") == b"ISIC_1.jpg"
     for tenth in range(10):
-        (folder / "photographs.zip").write_bytes(content[: len(content) * tenth // 10])
+        (folder / FILE).write_bytes(content[: len(content) * tenth // 10])
         HeldOutPhotographs(folder)
-    (folder / "photographs.zip").unlink()
-    (folder / "photographs.zip").mkdir()
+    (folder / FILE).unlink()
+    (folder / FILE).mkdir()
     assert not HeldOutPhotographs(folder).names
 
 

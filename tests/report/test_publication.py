@@ -36,7 +36,7 @@ def test_figures_of_an_earlier_report_are_not_uploaded(folder, report):
 
 
 def test_photographs_of_other_images_are_not_uploaded(folder, ham10000):
-    pack(ham10000, folder)
+    pack(ham10000, [folder])
     assert FILE in {path.name for path in files_of(folder, None)}
     (folder / FILE).write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"make it again with `python -m lesion\.photographs`"):

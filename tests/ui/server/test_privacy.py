@@ -121,6 +121,7 @@ def test_no_file_but_its_own_can_be_read(app):
         quote(str(folder_link)) + "/app.py", quote(str(app.folder)) + "/lock", quote(str(app.folder)) + "/files",
         "/proc/self/environ", "/proc/self/root" + secret, "/proc/self/cwd/app.py", "/etc/passwd", "app.py",
         quote(str(ROOT / "app.py")), ".git/config", "weights/model.safetensors", "weights/photographs.zip",
+        "weights/held_out_photographs.zip",
         quote(str(app.checkpoint / "held_out.safetensors")), quote(str(app.checkpoint / "config.json")),
         quote(str(EXAMPLES / "ISIC_0024329.jpg")), app.url + "/config", "http://169.254.169.254/latest/meta-data/",
         "https://example.com/", "HTTPS://example.com/",
