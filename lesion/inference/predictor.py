@@ -32,7 +32,7 @@ from lesion.inference.activation_maps import (
 )
 from lesion.inference.batching import BatchingQueue
 from lesion.inference.features import Features, FirstMap
-from lesion.model.calibration import EVERYTHING, SUBSETS, UNIFORM, effective, reweight
+from lesion.model.calibration import EVERYTHING, SUBSETS, UNIFORM, effective, reweight, subset_index
 from lesion.model.checkpoint import Checkpoint, load_checkpoint
 from lesion.model.fusion import head_logits, one_an_image
 
@@ -240,8 +240,8 @@ class Predictor:
         return Prediction(dict(zip(CODES, row.tolist(), strict=True)), metadata, prior)
 
     def prediction_set(self, prediction: Prediction) -> tuple[str, ...]:
-        """The conformal set of an answer: codes that contain the true diagnosis for a share
-        `config.prediction_sets.coverage` of photographs like those of the data set.
+        """The conformal set of an answer: codes that contain the true diagnosis for the share of photographs like
+        those of the data set that `set_promises` gives.
 
         The thresholds hold at the data set's prevalence. A prediction at another prior is converted to it, so the same
         photograph and record have the same set whatever the prior.
@@ -255,9 +255,17 @@ class Predictor:
         row = np.array([[prediction.probabilities[code] for code in CODES]])
         if prediction.prior == "uniform":
             row = reweight(row, UNIFORM, self.config.calibration.prevalence)
-        _, known = self.config.encoder.encode([prediction.metadata])
-        members = self.config.prediction_sets.sets(row, self.inputs_read(SUBSETS[EVERYTHING], known))[0]
+        members = self.config.prediction_sets.sets(row, self._inputs_of(prediction.metadata))[0]
         return tuple(CODES[k] for k in np.argsort(-row[0]) if members[k])
+
+    def set_promises(self, metadata: Metadata) -> np.ndarray:
+        """The share of the photographs of each diagnosis whose prediction set contains it, as promised for photographs
+        of which this is known; float (7,)."""
+        return self.config.prediction_sets.promised[subset_index(self._inputs_of(metadata))[0]]
+
+    def _inputs_of(self, metadata: Metadata) -> np.ndarray:
+        """`inputs_read` where nothing that is known is hidden, bool (1, 4)."""
+        return self.inputs_read(SUBSETS[EVERYTHING], self.config.encoder.encode([metadata])[1])
 
     def is_out_of_distribution(self, features: Features) -> bool:
         """Whether the picture is unlike the photographs that the model was trained on."""

@@ -28,6 +28,7 @@ from lesion.model.checkpoint_config import (
     CheckpointConfig,
     from_document,
     from_format_2,
+    from_format_3,
 )
 from lesion.model.fusion import FusionModel, create_backbone
 from lesion.model.held_out import HeldOut, read_held_out, serialise
@@ -138,13 +139,14 @@ def load_config(folder: Path) -> CheckpointConfig:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}). {GET_ONE}") from None
     version = document.get("format") if isinstance(document, dict) else None
-    if version not in (2, FORMAT):
+    if version not in (2, 3, FORMAT):
         raise UserError(
-            f"{path} has checkpoint format {shown(version)}; this version reads formats 2 and {FORMAT}. Update the "
+            f"{path} has checkpoint format {shown(version)}; this version reads formats 2 to {FORMAT}. Update the "
             "application, or use a checkpoint that it wrote."
         )
     try:
         document = from_format_2(document) if version == 2 else document
+        document = from_format_3(document) if version in (2, 3) else document
         config = from_document(document)
         hashes = {name: str(document["sha256"][name]) for name in (MODEL, HELD_OUT, DETECTOR)}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

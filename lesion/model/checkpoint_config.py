@@ -13,7 +13,7 @@ from lesion.model.calibration import Calibration
 from lesion.model.conformal import PredictionSets
 from lesion.model.fusion import FUSIONS
 
-FORMAT = 3
+FORMAT = 4
 DETECTOR, DETECTOR_OF_FORMAT_2 = "out_of_distribution.safetensors", "familiarity.safetensors"
 
 
@@ -27,7 +27,7 @@ class CheckpointConfig:
         transform: of prediction.
         encoder: of the metadata.
         calibration: of the probabilities.
-        prediction_sets: their thresholds.
+        prediction_sets: what they promise, and their thresholds.
         embedding_precision: in which the backbone computed the stored embeddings: "float32", "bfloat16" or "float16".
         training: how the model was made, for people: start, data, recipe, seeds, minutes, versions.
     """
@@ -69,8 +69,30 @@ class CheckpointConfig:
         }
 
 
+def from_format_3(document: dict) -> dict:
+    """A document of format 3 as one of format 4.
+
+    Format 3 promises one coverage to every diagnosis with a threshold of its own, on average over validation parts, and
+    nothing to the others, which share the "pooled" threshold of all diagnoses.
+
+    Raises:
+        KeyError, TypeError, ValueError: it lacks something.
+    """
+    sets = document["prediction_sets"]
+    pooled = np.array(sets["pooled"], dtype=bool)
+    return {
+        **document,
+        "format": FORMAT,
+        "prediction_sets": {
+            "promised": np.where(pooled, 0.0, float(sets["coverage"])).tolist(),
+            "thresholds": sets["thresholds"],
+            "confident": [False] * len(pooled),
+        },
+    }
+
+
 def from_format_2(document: dict) -> dict:
-    """A document of format 2 as one of format 3. It can go as soon as weights/ is of format 3.
+    """A document of format 2 as one of format 3. It can go as soon as weights/ is of format 3 or later.
 
     Format 2 has no crop_mode, since it always squeezes the whole photograph, and other names for some values.
 
@@ -82,7 +104,7 @@ def from_format_2(document: dict) -> dict:
     hashes[DETECTOR] = hashes.pop(DETECTOR_OF_FORMAT_2)
     return {
         **document,
-        "format": FORMAT,
+        "format": 3,
         "image": {"crop_mode": "squash", **document["image"]},
         "calibration": calibration,
         "prediction_sets": document["conformal"],
@@ -92,7 +114,7 @@ def from_format_2(document: dict) -> dict:
 
 
 def from_document(document: dict) -> CheckpointConfig:
-    """Reads and checks the content of a config.json of format 3.
+    """Reads and checks the content of a config.json of format 4.
 
     Raises:
         KeyError: something is missing.
@@ -157,13 +179,13 @@ def read_calibration(values: dict) -> Calibration:
 def read_prediction_sets(values: dict) -> PredictionSets:
     """The prediction sets of a document; raises as `from_document`."""
     prediction_sets = PredictionSets(
-        float(values["coverage"]),
+        np.array(values["promised"], dtype=np.float64),
         np.array(values["thresholds"], dtype=np.float64),
-        np.array(values["pooled"], dtype=bool),
+        np.array(values["confident"], dtype=bool),
     )
-    if not prediction_sets.thresholds.shape == prediction_sets.pooled.shape == (16, 7):
-        raise ValueError("prediction_sets must have thresholds for 16 subsets and 7 diagnoses")
-    thresholds, coverage = prediction_sets.thresholds, prediction_sets.coverage
-    if not np.all((thresholds >= 0) & (thresholds <= 1)) or not 0 < coverage < 1:
-        raise ValueError("the thresholds and the coverage of prediction_sets must be from 0 to 1")
+    promised, thresholds, confident = vars(prediction_sets).values()
+    if not promised.shape == thresholds.shape == (16, 7) or confident.shape != (16,):
+        raise ValueError("prediction_sets must have promises and thresholds for 16 subsets and 7 diagnoses")
+    if not all(np.all((x >= 0) & (x <= 1)) for x in (promised, thresholds)):
+        raise ValueError("the promises and the thresholds of prediction_sets must be from 0 to 1")
     return prediction_sets

@@ -19,18 +19,18 @@ def coverage_report(
         sets: bool (N, 7).
         labels: int (N,).
         weights: of `lesion.metrics.bootstrap.bootstrap_weights`, float (rounds, N).
-        prediction_sets: of the checkpoint: the promised coverage and the thresholds.
+        prediction_sets: of the checkpoint: what is promised, and the thresholds.
         subset: an index into SUBSETS, the inputs that the sets were made from.
 
     Returns:
-        "promised"; "coverage", "mean set size" and "sets of one diagnosis", each {"value", "interval"}; "per class",
-        by code, the coverage with "images" and with "pooled", whether the diagnosis has no threshold of its own. A
-        diagnosis without images has NaN.
+        "coverage", "mean set size" and "sets of one diagnosis", each {"value", "interval"}; "confident", whether the
+        promises hold for most validation parts or only on average over them; and "per class", by code, the coverage
+        with what was "promised" and with "images". A diagnosis without images has NaN.
     """
     sizes = sets.sum(1)
     covered = sets[np.arange(len(labels)), labels].astype(float)
     return {
-        "promised": prediction_sets.coverage,
+        "confident": bool(prediction_sets.confident[subset]),
         "coverage": mean_with_interval(covered, weights),
         "mean set size": mean_with_interval(sizes.astype(float), weights),
         "sets of one diagnosis": mean_with_interval((sizes == 1).astype(float), weights),
@@ -38,7 +38,7 @@ def coverage_report(
             code: {
                 **mean_with_interval(covered[labels == k], weights[:, labels == k]),
                 "images": int((labels == k).sum()),
-                "pooled": bool(prediction_sets.pooled[subset, k]),
+                "promised": float(prediction_sets.promised[subset, k]),
             }
             for k, code in enumerate(CODES)
         },

@@ -77,13 +77,17 @@ def findings(report: dict) -> list[str]:
     """Calibration per class, prediction sets, out-of-distribution detection and heat maps, one item each."""
     lines = []
     for name, of_view in report.get("calibration per class", {}).items():
-        each = ", ".join(f"{code} {value_in_words(entry)}" for code, entry in of_view.items())
-        lines.append(f"- **Calibration error per class**, against the rest ({name}): {each}.")
-    for name, entry in report["conformal"].items():
+        # A report of an earlier version has one promise for all diagnoses.
+        promised = f" ({entry['promised']:.0%} promised)" if "promised" in entry else ""
+        each = ", ".join(
+            f"{code} {own['promised']:g} → {value_in_words(own)}"
+            for code, own in entry["per class"].items()
+            if own["images"] and not promised
+        )
         lines.append(
             f"- **Prediction sets** ({name}): {value_in_words(entry['coverage'])} of the test images have a set that "
-            f"contains the true diagnosis ({entry['promised']:.0%} promised). A set has "
-            f"{value_in_words(entry['mean set size'])} diagnoses on average."
+            f"contains the true diagnosis{promised}. A set has {value_in_words(entry['mean set size'])} diagnoses on "
+            "average." + (f" By diagnosis, promised → measured: {each}." if each else "")
         )
     lines.append(detection(report["novelty"]))
     if "explanations" in report:

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 from accelerate import Accelerator
 
-from lesion.data.ham10000 import read_table
+from lesion.data.ham10000 import read_table, records_of
 from lesion.errors import UserError
 from lesion.files import prepare_folder
+from lesion.model.calibration import SUBSETS, effective
 from lesion.model.checkpoint import Checkpoint, save_checkpoint
+from lesion.model.conformal import fit_prediction_sets
+from lesion.model.fusion import head_logits
 from lesion.training.data import prepare_data
 from lesion.training.embeddings import embed_table
 from lesion.training.finish import fit_after_training, print_validation
@@ -47,3 +50,26 @@ def recalibrate(checkpoint: Checkpoint, data: Path, output: Path, mixed_precisio
     )  # fmt: skip
     save_checkpoint(output, checkpoint.model, changed, held_out, fitted.detector)
     print_validation(fitted.validation)
+
+
+def refit_prediction_sets(checkpoint: Checkpoint, output: Path) -> None:
+    """Writes the checkpoint with its prediction sets fitted again; all else stays, and no data set is needed.
+
+    Args:
+        checkpoint: of `load_checkpoint`; the embeddings of its validation part are stored with it.
+        output: folder to write; the checkpoint's own, or another.
+
+    Raises:
+        UserError: the stored embeddings are missing or damaged, or `output` cannot be written.
+    """
+    config, held_out = checkpoint.config, checkpoint.held_out()
+    rows = np.flatnonzero(~held_out.table.test)
+    table = held_out.table.iloc[rows]
+    metadata, known = config.encoder.encode(records_of(table))
+    logits = np.stack(
+        [head_logits(checkpoint.model.head, held_out.embeddings[rows], metadata, present) for present in SUBSETS]
+    )
+    probabilities = config.calibration.probabilities(logits, np.stack([effective(subset, known) for subset in SUBSETS]))
+    fitted = fit_prediction_sets(probabilities, known, table.label.to_numpy(), table.lesion_id.to_numpy())
+    changed = replace(config, prediction_sets=fitted)
+    save_checkpoint(output, checkpoint.model, changed, held_out, checkpoint.detector)

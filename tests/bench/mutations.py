@@ -130,9 +130,26 @@ MUTATIONS = [
     Mutation(
         "prediction sets count n lesions and not n + 1",
         "lesion/model/conformal.py",
-        "coverage * len(probabilities) * (lesions + 1) / lesions - 1e-9",
-        "coverage * len(probabilities) - 1e-9",
+        "needed = coverage * (lesions + 1)",
+        "needed = coverage * lesions",
         ("tests/model/test_conformal.py::test_a_new_lesion_is_counted_beside_those_seen",),
+    ),
+    Mutation(
+        "confident prediction sets are no surer than the average",
+        "lesion/model/conformal.py",
+        "beta.sf(coverage, covered, lesions + 1 - covered) >= CONFIDENCE",
+        "beta.sf(coverage, covered, lesions + 1 - covered) >= 0.5",
+        (
+            "tests/model/test_conformal.py::test_coverage_of_new_lesions",
+            "tests/model/test_conformal.py::test_the_promise_is_what_the_lesions_support",
+        ),
+    ),
+    Mutation(
+        "a promise counts photographs and not lesions",
+        "lesion/model/conformal.py",
+        "promise(len(np.unique(lesion_ids[own])))",
+        "promise(len(own))",
+        ("tests/model/test_conformal.py::test_lesions_are_counted_and_not_photographs",),
     ),
     Mutation(
         "every order of the inputs has another weight than Shapley's",

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from lesion.data.diagnoses import CODES
 from lesion.data.held_out_photographs import FILE, LARGEST, HeldOutPhotographs
 from lesion.errors import UserError
 from lesion.files import sha256
@@ -90,8 +91,20 @@ def test_round_trip(checkpoint, tmp_path):
     assert one.table.equals(other.table) and np.array_equal(one.embeddings, other.embeddings)
 
 
+def as_format_3(folder):
+    """Turns a checkpoint into what version 3 of the format made of it: here no diagnosis but nevi has a threshold."""
+
+    def edit(document):
+        pooled = [[code != "nv" for code in CODES]] * 16
+        thresholds = document["prediction_sets"]["thresholds"]
+        document.update(format=3, prediction_sets={"coverage": 0.9, "thresholds": thresholds, "pooled": pooled})
+
+    edit_config(folder, edit)
+
+
 def as_format_2(folder):
     """Turns a checkpoint into what version 2 of the format made of it."""
+    as_format_3(folder)
     (folder / "out_of_distribution.safetensors").rename(folder / "familiarity.safetensors")
 
     def edit(document):
@@ -104,7 +117,7 @@ def as_format_2(folder):
     edit_config(folder, edit)
 
 
-def test_format_2_is_read_and_written_as_format_3(folder):
+def test_format_2_is_read_and_written_as_format_4(folder):
     before = load_checkpoint(folder)
     as_format_2(folder)
     read = load_checkpoint(folder)
@@ -112,12 +125,14 @@ def test_format_2_is_read_and_written_as_format_3(folder):
     assert read.config.embedding_precision == "bfloat16" and before.config.embedding_precision == "float32"
     save_checkpoint(folder, read.model, read.config, read.held_out(), read.detector)
     document = json.loads((folder / "config.json").read_text())
-    assert document["format"] == 3 and document["image"]["crop_mode"] == "squash"
+    assert document["format"] == 4 and document["image"]["crop_mode"] == "squash"
     assert not (folder / "familiarity.safetensors").exists()
     again = load_checkpoint(folder)
-    for part in ("calibration", "prediction_sets"):
-        for name, values in vars(getattr(before.config, part)).items():
-            np.testing.assert_array_equal(values, getattr(again.config, part).__dict__[name])
+    for name, values in vars(before.config.calibration).items():
+        np.testing.assert_array_equal(values, vars(again.config.calibration)[name])
+    sets = again.config.prediction_sets
+    np.testing.assert_array_equal(sets.thresholds, before.config.prediction_sets.thresholds)
+    assert (sets.promised == [0.9 if code == "nv" else 0 for code in CODES]).all() and not sets.confident.any()
     for name, values in before.detector.arrays().items():
         np.testing.assert_array_equal(values, again.detector.arrays()[name])
 
@@ -193,7 +208,7 @@ DAMAGE = {
     "pickle renamed": (add_pickle, "cannot be read"),
     "pickled embeddings": (lambda f: add_pickle(f, "held_out.safetensors"), "cannot be read"),
     "pickled check": (lambda f: add_pickle(f, "out_of_distribution.safetensors"), "cannot be read"),
-    "next format": (lambda f: edit_config(f, lambda d: d.update(format=4)), "Update the application"),
+    "next format": (lambda f: edit_config(f, lambda d: d.update(format=5)), "Update the application"),
     "no crop mode": (lambda f: edit_config(f, lambda d: d["image"].pop("crop_mode")), "it has no 'crop_mode'"),
     "no precision": (lambda f: edit_config(f, lambda d: d.pop("embedding_precision")), "it has no 'embedding_prec"),
     "precision of 3": (lambda f: edit_config(f, lambda d: d.update(embedding_precision=3)), "one of float32, bfloat16"),
@@ -205,7 +220,7 @@ DAMAGE = {
     "infinite size": (lambda f: edit_config(f, lambda d: d["image"].update(size=float("inf"))), "cannot be used"),
     "huge size": (lambda f: edit_config(f, lambda d: d["image"].update(size=10**9)), "out of range"),
     "huge number": (lambda f: edit_config(f, lambda d: d["encoder"].update(age_mean=10**400)), "cannot be used"),
-    "NaN coverage": (lambda f: edit_sets(f, coverage=float("nan")), "0 to 1"),
+    "NaN promise": (lambda f: edit_sets(f, promised=[[float("nan")] * 7] * 16), "0 to 1"),
     "tiny deviation": (lambda f: edit_config(f, lambda d: d["image"].update(std=[1e-300] * 3)), "std positive"),
     "infinite age": (lambda f: edit_config(f, lambda d: d["encoder"].update(age_std=float("inf"))), "years"),
     "cold": (lambda f: edit_config(f, lambda d: d["calibration"].update(temperatures=[1e-300] * 16)), "out of range"),

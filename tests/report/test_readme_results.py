@@ -20,7 +20,9 @@ def test_sets_pictures_and_systems_are_told(report):
     assert "| one | ImageNet weights | lesion |" in table_of_starts, "each row says its own start"
     assert "| two | random weights | lesion |" in table_of_starts and "from random weights" not in table_of_starts
     sets = report["conformal"]["all metadata"]
-    assert f"{sets['coverage']['value']:.3f}" in table and "(90% promised)" in table
+    assert f"{sets['coverage']['value']:.3f}" in table
+    akiec = sets["per class"]["akiec"]
+    assert f"akiec {akiec['promised']:g} → {akiec['value']:.3f}" in table
     assert report["novelty"]["families"].keys() > {"noise", "blurred lesions"} and "blurred lesions" in table
 
 
@@ -34,4 +36,7 @@ def test_headline_and_calibration_per_class(report):
 
 def test_a_report_of_an_earlier_version_is_shown(report):
     old = {key: value for key, value in report.items() if key not in ("calibration per class", "fresh pass")}
-    assert "Calibration error per class" not in results_table(old) and "| macro F1 |" in results_table(old)
+    per_class = {code: {"value": 0.9, "interval": [0.8, 1.0], "images": 9, "pooled": False} for code in ("mel", "nv")}
+    sets = {name: {**entry, "promised": 0.9, "per class": per_class} for name, entry in report["conformal"].items()}
+    table = results_table({**old, "conformal": sets})
+    assert "Calibration error per class" not in table and table.count("(90% promised)") == 2 and "| macro F1 |" in table

@@ -3,8 +3,10 @@
 import html
 from collections.abc import Sequence
 
+import numpy as np
+
 from lesion.data.diagnoses import DIAGNOSES
-from lesion.model.conformal import set_in_words
+from lesion.model.conformal import promise_in_words, set_in_words
 from lesion.ui.html.pieces import marked
 from lesion.ui.html.wording import unbroken
 from lesion.words import percent
@@ -38,18 +40,10 @@ STYLE = """
 """
 
 
-def set_promise(coverage: float) -> str:
-    """What a conformal set is, in words."""
-    return (
-        f"A prediction set like this should contain the true diagnosis for {percent(coverage)} of photographs like "
-        "those of the collection."
-    )
-
-
 def answer(
     probabilities: dict[str, float],
     members: Sequence[str],
-    coverage: float,
+    promised: np.ndarray,
     out_of_distribution: bool,
     truth: str | None = None,
 ) -> str:
@@ -58,7 +52,7 @@ def answer(
     Args:
         probabilities: by code.
         members: of the conformal set, codes, the most probable first.
-        coverage: that the set promises.
+        promised: the share of the photographs of each diagnosis that its sets should contain, float (7,).
         out_of_distribution: whether the picture is unlike a dermoscopic photograph.
         truth: the confirmed diagnosis of an example, a code.
     """
@@ -83,7 +77,7 @@ def answer(
         "the set does not contain it. Such sets are much less reliable."
     )
     # A picture of something else was promised nothing.
-    members_line = f"<b>{html.escape(set_in_words(members))}?</b> {set_promise(coverage)}{left_out}"
+    members_line = f"<b>{html.escape(set_in_words(members))}?</b> {html.escape(promise_in_words(promised))}{left_out}"
     members_line = "" if out_of_distribution else f'<p class="set">{members_line}</p>'
     return (
         f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'

@@ -15,7 +15,7 @@ from lesion.errors import UserError
 from lesion.inference.activation_maps import heat_layer, overlay
 from lesion.inference.photograph_store import Photograph, PhotographStore
 from lesion.inference.predictor import Prediction
-from lesion.model.conformal import set_in_words
+from lesion.model.conformal import promise_in_words, set_in_words
 from lesion.report.reading import belongs, read_report
 from lesion.teaching.influence import change_in_words
 from lesion.ui.api import endpoint
@@ -79,7 +79,7 @@ class Answers:
             answers.answer(
                 prediction.probabilities,
                 predictor.prediction_set(prediction),
-                predictor.config.prediction_sets.coverage,
+                predictor.set_promises(metadata),
                 predictor.is_out_of_distribution(photograph.features),
                 self.truth_of(photograph.key),
             ),
@@ -111,7 +111,7 @@ class Answers:
             summary = f"{answers.NOT_DERMOSCOPIC} {name}. {what_changed}"
         else:
             members = set_in_words(predictor.prediction_set(prediction))
-            promise = answers.set_promise(predictor.config.prediction_sets.coverage)
+            promise = promise_in_words(predictor.set_promises(metadata))
             summary = f"{name}. {members}? {promise} {what_changed}"
         return prediction.probabilities, overlay(read_image(image), heat), summary
 
@@ -156,7 +156,7 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
         "and the body site ('unknown' where not known), and the code of the diagnosis to explain, or "
         f"'{MOST_PROBABLE}'. Returns the seven probabilities by diagnosis code (at the data set's prevalence, summing "
         "to 1), the heat map laid over the photograph at its own size, and a summary: the most probable diagnosis, the "
-        "prediction set, which should contain the true diagnosis nine times in ten, and what the metadata changed; a "
+        "prediction set with its promise of how often it contains the true diagnosis, and what the metadata changed; a "
         "warning in place of the set where the picture is unlike a dermoscopic photograph.",
     )
     return AnswerTab([bars, change, heat], method, shown.show)

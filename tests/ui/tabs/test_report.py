@@ -61,10 +61,12 @@ def system(name: str, split: str, **others: object) -> dict:
 def complete_report() -> dict:
     """Every section that a report can have."""
     coverage = {
-        "promised": 0.9,
+        "confident": True,
         **{name: about(0.9) for name in ("coverage", "sets of one diagnosis")},
         "mean set size": about(1.93),
-        "per class": {code: {**about(0.88), "images": n, "pooled": code == "df"} for code, n in COUNTS.items()},
+        "per class": {
+            code: {**about(0.88), "images": n, "promised": 0.8 if code == "df" else 0.9} for code, n in COUNTS.items()
+        },
     }
     enough = {m: about(0.7) for m in performance.BY_SUBGROUP}
     few = {m: about(0.7) for m in performance.BY_SUBGROUP[:3]}
@@ -187,9 +189,9 @@ def test_a_complete_report_in_words(folder):
     assert "Only 28 melanomas: too few to judge." in subgroups and "Only 6 lesions" in subgroups
     assert "histopathology" in subgroups and "histo 3" not in subgroups
     sets = section(root, "sets")
-    assert "for 90 % of the photographs" in sets and "1.93 (1.91 to 1.95)" in sets
+    assert sets.count("promised: 90 %") == 12 and sets.count("promised: 80 %") == 2 and "1.93 (1.91 to 1.95)" in sets
     assert "90.0\u00a0% (88.0\u00a0% to 92.0\u00a0%)".replace("\u00a0", " ") in sets
-    assert sets.count("too few lesions for its own") == 2
+    assert sets.count("80 of 100 validation parts") == 2
     others = section(root, "out-of-distribution")
     assert "noise" in others and "62.5 %" in others and "5.2 % (4.2 % to 6.2 %)" in others
     assert "+4.0 (2.0 to 6.0)" in section(root, "explanations")
@@ -216,7 +218,7 @@ def test_what_could_not_be_measured_is_said(folder):
     for rule in RULES.values():
         report[f"per class, {rule}"]["df"] = {"images": 0, "auroc": nothing}
     for entry in report["conformal"].values():
-        entry["per class"]["vasc"] = {**nothing, "images": 0, "pooled": True}
+        entry["per class"]["vasc"] = {**nothing, "images": 0, "promised": 0.8}
     report["metrics"]["fused"]["malignant_auroc"] = nothing
     root = shown(folder, report)
     assert "nan" not in text(root).lower().split() and "None" not in text(root)

@@ -4,6 +4,7 @@ import html
 from collections.abc import Callable
 
 from lesion.data.diagnoses import CODES
+from lesion.model.conformal import CONFIDENCE, MOST_DIAGNOSES
 from lesion.ui.html import pieces, wording
 from lesion.ui.html.report.figures import pictures
 from lesion.ui.html.report.metric_tables import METRICS, definitions
@@ -53,8 +54,6 @@ def calibration(report: dict, figure: Callable[[str], str]) -> str:
 def conformal(report: dict, figure: Callable[[str], str]) -> str:
     """Whether prediction sets contain the confirmed diagnosis as often as promised."""
     found = report["conformal"]
-    promised = {entry["promised"] for entry in found.values()}
-    promise = " or ".join(f"{wording.number(100 * share)} %" for share in sorted(promised))
     sizes = [measured(entry["mean set size"], lambda size: wording.number(size, 2)) for entry in found.values()]
     rows = [
         Row("Sets that contain the confirmed diagnosis", [rate(entry["coverage"]) for entry in found.values()]),
@@ -64,21 +63,47 @@ def conformal(report: dict, figure: Callable[[str], str]) -> str:
     by_class = []
     for code in CODES:
         entries = [entry["per class"][code] for entry in found.values()]
-        cells = []
-        for entry in entries:
-            pooled = note("threshold of all diagnoses together: too few lesions for its own")
-            cells.append(rate(entry) + (pooled if entry["pooled"] else "") if entry["images"] else "no such photograph")
-        head = wording.name_of(code) + note(photographs(entries[0]["images"]))
-        by_class.append(Row(head, cells))
+        cells = [
+            rate(entry) + promised_in_words(entry) if entry["images"] else "no such photograph" for entry in entries
+        ]
+        by_class.append(Row(wording.name_of(code) + note(photographs(entries[0]["images"])), cells))
     text = (
-        "Instead of one diagnosis the model can give a prediction set, which should contain the confirmed diagnosis "
-        f"for {promise} of the photographs (conformal prediction; thresholds from the validation part, one for each "
-        "diagnosis with enough lesions there). A confident model gives small sets. No decision rule is needed: a set "
-        "follows from the probabilities at data-set prevalence."
+        "Instead of one diagnosis the model can give a prediction set. Each diagnosis has a threshold of its own, and "
+        "belongs to the set where its probability reaches it (conformal prediction). The thresholds come from the "
+        "validation part, and what can be promised depends on how many lesions of a diagnosis are there. A confident "
+        "model gives small sets. No decision rule is needed: a set follows from the probabilities at data-set "
+        "prevalence."
     )
     columns = [Column(f"with {name}") for name in found]
-    return pieces.section("Prediction sets", text) + table(
-        columns, {"": rows, "Sets that contain the confirmed diagnosis, by diagnosis": by_class}, kind="few"
+    return (
+        pieces.section("Prediction sets", text)
+        + table(columns, {"": rows, "Sets that contain the confirmed diagnosis, by diagnosis": by_class}, kind="few")
+        + "".join(
+            f"<p>With {html.escape(name)}: {kept(entry['confident'])}</p>"
+            for name, entry in found.items()
+            if "confident" in entry
+        )
+    )
+
+
+def promised_in_words(entry: dict) -> str:
+    """What the sets promise for a diagnosis, as HTML; nothing in a report of an earlier version."""
+    if "promised" not in entry:
+        return ""
+    share = entry["promised"]
+    return note(f"promised: {wording.number(100 * share)}\u00a0%" if share else "nothing promised")
+
+
+def kept(confident: bool) -> str:
+    """How firmly the promises of the prediction sets hold."""
+    if confident:
+        return (
+            f"thresholds are fitted so that {100 * CONFIDENCE:g} of 100 validation parts like this one would give a "
+            "diagnosis thresholds that keep its promise."
+        )
+    return (
+        f"a promise holds on average over validation parts like this one. Firmer thresholds would give sets of more "
+        f"than {MOST_DIAGNOSES:g} diagnoses on average."
     )
 
 
