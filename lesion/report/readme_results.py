@@ -77,6 +77,9 @@ def findings(report: dict) -> list[str]:
     """Calibration per class, prediction sets, out-of-distribution detection and heat maps, one item each."""
     lines = []
     for name, of_view in report.get("calibration per class", {}).items():
+        each = ", ".join(f"{code} {value_in_words(entry)}" for code, entry in of_view.items())
+        lines.append(f"- **Calibration error per class**, against the rest ({name}): {each}.")
+    for name, entry in report["conformal"].items():
         # A report of an earlier version has one promise for all diagnoses.
         promised = f" ({entry['promised']:.0%} promised)" if "promised" in entry else ""
         each = ", ".join(
