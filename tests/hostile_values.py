@@ -7,6 +7,7 @@ from lesion.errors import parse_number, parse_whole
 from lesion.teaching.cohort import Subgroup, check_rule
 from lesion.teaching.influence import parse_prevalence
 from lesion.teaching.lab import LabSettings
+from lesion.teaching.similar import check_among
 
 VALUES = {
     "null": None, "true": True, "number": 5, "negative": -5, "huge": 10**400, "float": 1e308, "nan": float("nan"),
@@ -26,6 +27,7 @@ PARSERS = {
     "inputs": lambda a, *_: parse_inputs("Inputs", a),
     "a prevalence": lambda a, b, _: parse_prevalence(a, b, PREVALENCE),
     "a subgroup": lambda a, b, c: Subgroup(a, b, c, a, b),
+    "diagnoses to look among": lambda a, *_: check_among(a),
     "a rule": lambda a, *_: check_rule(a),
     "settings of the lab": lambda a, b, c: LabSettings(a, b, c, a, b),
 }

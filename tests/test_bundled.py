@@ -12,12 +12,15 @@ from lesion.data.diagnoses import CODES
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import Predictor
+from lesion.metrics.bootstrap import bootstrap_weights
 from lesion.model.calibration import EVERYTHING, NOTHING, SUBSETS
 from lesion.model.checkpoint import CONFIG, load_checkpoint
+from lesion.report.answers import ROUNDS, SEED, answer_test_part
 from lesion.report.model_card import model_card
 from lesion.report.out_of_distribution_images import drawn, text
 from lesion.report.reading import BEGIN, END
 from lesion.report.readme_results import results_table
+from lesion.report.similar_cases import similar_cases
 from lesion.ui.example_photographs import load_examples
 
 
@@ -76,6 +79,15 @@ def test_sets_hold_the_true_diagnosis_as_often_as_promised(report):
         promised = sum(own["images"] * own.get("promised", 0.9) for own in each) / sum(own["images"] for own in each)
         assert sets["coverage"]["interval"][1] >= promised
         assert report["calibration"][name]["after"]["ece"]["interval"][1] <= 0.04
+
+
+def test_similar_cases_have_the_diagnosis_more_often_than_by_chance(predictor):
+    answers = answer_test_part(predictor)
+    found = similar_cases(answers, bootstrap_weights(answers.table.lesion_id, ROUNDS, SEED))
+    for code, entry in found["per class"].items():
+        if entry["lesions"] >= 20:
+            assert entry["share"]["interval"][0] > entry["by chance"]["value"], code
+            assert entry["minus chance"]["interval"][0] > 0, code
 
 
 def test_other_pictures_are_noticed(report):

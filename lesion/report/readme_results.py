@@ -74,7 +74,8 @@ def probability_rows(report: dict) -> Iterator[list[str]]:
 
 
 def findings(report: dict) -> list[str]:
-    """Calibration per class, prediction sets, out-of-distribution detection and heat maps, one item each."""
+    """Calibration per class, prediction sets, similar cases, out-of-distribution detection and heat maps, one item
+    each."""
     lines = []
     for name, of_view in report.get("calibration per class", {}).items():
         each = ", ".join(f"{code} {value_in_words(entry)}" for code, entry in of_view.items())
@@ -92,10 +93,27 @@ def findings(report: dict) -> list[str]:
             f"contains the true diagnosis{promised}. A set has {value_in_words(entry['mean set size'])} diagnoses on "
             "average." + (f" By diagnosis, promised → measured: {each}." if each else "")
         )
+    if "similar cases" in report:
+        lines.append(similar(report["similar cases"]))
     lines.append(detection(report["novelty"]))
     if "explanations" in report:
         lines.append(heat_maps(report["explanations"]))
     return lines
+
+
+def similar(found: dict) -> str:
+    """The item on similar cases."""
+    each = ", ".join(
+        f"{code} {value_in_words(entry['share'])} (chance {entry['by chance']['value']:.3f})"
+        for code, entry in found["per class"].items()
+        if entry["images"]
+    )
+    return (
+        f"- **Similar cases**: share of the {found['nearest']} nearest of {found['candidates']} held-out photographs, "
+        "without those of the same lesion, that have the diagnosis of the test photograph: "
+        f"{value_in_words(found['all']['share'])} (chance {found['all']['by chance']['value']:.3f}); {each}. "
+        f"Chance is {found['chance']}."
+    )
 
 
 def detection(found: dict) -> str:

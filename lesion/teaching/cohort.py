@@ -197,6 +197,11 @@ class Cohort:
         self.prevalence = predictor.config.calibration.prevalence
 
     @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row of each image by its id."""
+        return {image_id: row for row, image_id in enumerate(self.table.image_id)}
+
+    @cached_property
     def weights(self) -> np.ndarray:
         """Bootstrap weights, float32 (rounds, N)."""
         return bootstrap_weights(self.lesions, self.rounds, self.seed).astype(np.float32)

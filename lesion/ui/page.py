@@ -18,8 +18,9 @@ from lesion.inference.predictor import MOST_IN_A_PASS, Predictor
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import Lessons
-from lesion.ui import inputs, link
-from lesion.ui.example_photographs import load_examples
+from lesion.teaching.similar import SimilarCases
+from lesion.ui import inputs, link, similar_cases
+from lesion.ui.example_photographs import Example, load_examples
 from lesion.ui.html import answers, heading, heat_map, pieces
 from lesion.ui.server.gradio_private import UploadsOnlyBlocks, served_file
 from lesion.ui.tabs import answer as answer_tab
@@ -99,19 +100,26 @@ class Material:
         return cls(PhotographStore(predictor), cohort, photographs, lab, Lessons(cohort, photographs, lab))
 
     @cached_property
-    def rows(self) -> dict[str, int]:
-        """Row of each held-out image by its id."""
-        return {image_id: row for row, image_id in enumerate(self.cohort.table.image_id)}
+    def examples(self) -> dict[bytes, Example]:
+        """The examples by the key of the photograph."""
+        return {example.key: example for example in load_examples()}
 
     @cached_property
-    def examples(self) -> dict[bytes, str]:
-        """The examples' confirmed diagnoses, codes, by the key of the photograph."""
-        return {example.key: example.diagnosis for example in load_examples()}
+    def similar(self) -> similar_cases.Views:
+        """Held-out photographs like the one in view."""
+        return similar_cases.Views(self.store, SimilarCases(self.cohort), self.photographs, self.image_id_of)
+
+    def image_id_of(self, key: bytes) -> str | None:
+        """The id of a photograph that is a held-out one or an example."""
+        example = self.examples.get(key)
+        return self.photographs.image_id_of(key) or (example and example.image_id)
 
     def truth_of(self, key: bytes) -> str | None:
         """The confirmed diagnosis, a code, where the photograph is one of the held-out ones."""
-        image_id = self.photographs.image_id_of(key)
-        return CODES[self.cohort.labels[self.rows[image_id]]] if image_id in self.rows else self.examples.get(key)
+        row = self.cohort.row_of.get(self.image_id_of(key))
+        if row is not None:
+            return CODES[self.cohort.labels[row]]
+        return self.examples[key].diagnosis if key in self.examples else None
 
 
 class Tabs(NamedTuple):
@@ -144,16 +152,17 @@ class PhotographViews:
         """The components to fill."""
         return [*self.answer.outputs, *self.influence.outputs]
 
-    def show(self, path: str | None, age: str, sex: str, site: str, target: str, method: str, *values: object) -> tuple:
+    def show(self, path: str | None, age: str, sex: str, site: str, target: str, *values: object) -> tuple:
         """The outputs' values. Only the tab in view is filled, where it is one of the two; the other is emptied, unless
         nothing but the tab has changed.
 
         Args:
             path: of the photograph.
-            age, sex, site, target, method: of the controls.
-            values: of the controls of the tab "Metadata influence", then what ASK adds.
+            age, sex, site, target: of the left column.
+            values: of the controls of the tab "Answer", then of "Metadata influence", then what ASK adds.
         """
         *settings, tab, again = values
+        of_answer, of_influence = settings[: len(self.answer.controls)], settings[len(self.answer.controls) :]
         try:
             if path is None:
                 raise UserError(pieces.WELCOME)
@@ -162,9 +171,9 @@ class PhotographViews:
             filled = [gr.skip() if again else ""] * len(self.outputs)
             first = len(self.answer.outputs)
             if tab == ANSWER:
-                filled[:first] = self.answer.show(photograph, metadata, target, method)
+                filled[:first] = self.answer.show(photograph, metadata, target, *of_answer)
             elif tab == INFLUENCE:
-                filled[first:] = self.influence.show(photograph, metadata, target, *settings)
+                filled[first:] = self.influence.show(photograph, metadata, target, *of_influence)
             return tuple(filled)
         except UserError as error:
             return tuple(self.without_answer((pieces.placeholder if path is None else pieces.problem)(str(error))))
@@ -220,7 +229,7 @@ def build_tabs(
     store, cohort, folder = material.store, material.cohort, material.store.predictor.checkpoint.folder
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
         with gr.Tab("Answer", id=ANSWER):
-            answer = answer_tab.build(given, store, material.truth_of)
+            answer = answer_tab.build(given, store, material.truth_of, material.similar)
         with gr.Tab("Metadata influence", id=INFLUENCE):
             influence = influence_tab.build(given, store, cohort, material.truth_of)
         # The lessons set controls of the tabs behind them, so these are built first.
@@ -242,7 +251,7 @@ def build_tabs(
     # The tabs about all photographs have no use for the left column; the style sheet hides it there.
     for tab in tabs_of(tabs):
         tab.select(None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private")
-    return Tabs(tabs, answer, influence, lessons, cases)
+    return Tabs(tabs, answer, influence, lessons, [answer.similar, *cases])
 
 
 def tabs_of(tabs: gr.Tabs) -> list[gr.Tab]:
@@ -265,11 +274,11 @@ def connect_views(
     def ask(*values: object) -> tuple:
         return (*views.show(*values), json.dumps(values[1:4], separators=(",", ":")))
 
-    method, controls = views.answer.method, views.influence.controls
-    asked = [*given.all, method, *controls]
+    of_answer, of_influence = views.answer.controls, views.influence.controls
+    asked = [*given.all, *of_answer, *of_influence]
     changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change, again.click]
-    changed += [component.input for component in (*given.all[1:], method)]
-    changed += [control.change for control in controls]  # lessons set them too
+    changed += [component.input for component in (*given.all[1:], *of_answer)]
+    changed += [control.change for control in of_influence]  # lessons set them too
     changed += [tab.select for tab in tabs_of(tabs) if tab.id in (ANSWER, INFLUENCE)]
     # More at once than elsewhere: those who upload a photograph wait for the network, and share its passes.
     shown = gr.on(
@@ -296,7 +305,7 @@ def connect_choices(
         return str(example.path), *inputs.values_of(example.metadata), inputs.now()
 
     def choose_case(event: gr.EventData) -> tuple:
-        record = material.cohort.records[material.rows[event.image]]
+        record = material.cohort.records[material.cohort.row_of[event.image]]
         return gr.Tabs(selected=ANSWER), open_photograph(event.image), *inputs.values_of(record), inputs.now()
 
     def choose_age(event: gr.EventData) -> tuple[str, int]:

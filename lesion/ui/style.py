@@ -1,7 +1,7 @@
 """The page's style sheet: the theme's rules, then each piece's own, which stand beside the HTML that they are for."""
 
 from lesion.ui import theme
-from lesion.ui.html import alarms, answers, body_map, cases, examples, heading, heat_map, lesson_steps, pieces
+from lesion.ui.html import alarms, answers, body_map, cases, examples, heading, heat_map, lesson_steps, pieces, similar
 from lesion.ui.html.charts import comparison, contributions, learning_curve, roc_curve, style
 from lesion.ui.html.report import document, tables
 
@@ -9,6 +9,7 @@ PLACES = """
 #cohort-summary, #lab-status { min-height: 2.8rem; }
 #largest-change { min-height: 3.4rem; }
 #largest-change:not(:has(.change)) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
+#similar-section:not(:has(.similar, #similar .problem)) { display: none !important; }
 #differences { min-height: 26rem; }
 #importances { min-height: 11rem; }
 #confusions { min-height: 22rem; }
@@ -16,7 +17,7 @@ PLACES = """
 """
 """Places keep their height while they wait for their content, so that the page does not jump."""
 PIECES = (
-    heading, pieces, examples, answers, heat_map, body_map, alarms, cases, lesson_steps, style, contributions,
+    heading, pieces, examples, answers, heat_map, body_map, alarms, cases, similar, lesson_steps, style, contributions,
     comparison, roc_curve, learning_curve, document, tables,
 )  # fmt: skip
 STYLE = "".join([theme.STYLE, PLACES, *(piece.STYLE for piece in PIECES)])

@@ -47,7 +47,8 @@ from lesion.hardware import available_cores
 from lesion.inference.predictor import Predictor, load_predictor
 from lesion.model.checkpoint import CONFIG
 
-CONTROLS = ("dataset", 2, "probability", 20, "any field")  # prevalence, melanomas, scale, threshold, what may change
+CONTROLS = ("any", "dataset", 2, "probability", 20, "any field")
+"""Similar cases among, prevalence, share of melanomas, scale, threshold, what a smallest change may change."""
 LAB = (["image", "age", "sex", "site"], "balanced", 20, 0.001, 0)
 WAVE = 10.0
 """Seconds between two photographs of a class."""
@@ -125,7 +126,7 @@ class Visitor:
         record, tab = some_record(generator), tab or generator.choice(["answer", "influence"])
         answer = await self.call(self.show, self.file, *record, "most probable", self.method, *CONTROLS, tab, False)
         # Of the three answers side by side the last is the one from everything.
-        widths = re.findall(r"width:([\d.]+)%", answer[0]) or re.findall(r"width:([\d.]+)%", answer[4])[2::3]
+        widths = re.findall(r"width:([\d.]+)%", answer[0]) or re.findall(r"width:([\d.]+)%", answer[5])[2::3]
         self.observed.answers.append((self.name, record, [float(width) / 100 for width in widths]))
 
     async def upload(self, name: str, generator: random.Random) -> None:

@@ -19,13 +19,14 @@ from lesion.inference.predictor import load_predictor
 from lesion.teaching.cohort import Cohort, Subgroup
 from lesion.teaching.influence import CHANGING, Influence, parse_prevalence
 from lesion.teaching.lab import Lab, LabSettings
+from lesion.teaching.similar import SimilarCases
 
 NAMES = ("ISIC_0024329", "ISIC_0024317", "ISIC_0024333")
 RECORD = ("75", "female", "face")
 DATASET = ("dataset", 2)
 ENDPOINTS = (
     "/predict", "/three_answers", "/shapley", "/age_curve", "/body_map", "/smallest_change", "/alarm", "/sweep",
-    "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads", "/model_report",
+    "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads", "/model_report", "/similar_cases",
 )  # fmt: skip
 ANYONE = ("any",) * 5
 
@@ -108,6 +109,18 @@ def test_influence_over_http_is_pythons(client, predictor, features, prevalence)
             assert "No other" in answered["in words"]
 
 
+def test_similar_cases_over_http_are_pythons(client, predictor, features):
+    similar = SimilarCases(Cohort(predictor))
+    answered = predictor.predict(features[NAMES[0]], Metadata(*RECORD)).diagnosis
+    for among in ("any", "another", "df"):
+        answer = ask(client, "/similar_cases", among)
+        found = similar.among(features[NAMES[0]].embedding, NAMES[0], among, answered)
+        assert (answer["held-out photograph"], answer["answer"]) == (NAMES[0], answered)
+        assert [case["image_id"] for case in answer["cases"]] == list(found.image_id)
+        assert [case["similarity"] for case in answer["cases"]] == pytest.approx(list(found.similarity), abs=1e-5)
+        assert answered not in {case["diagnosis"] for case in answer["cases"]} or among == "any"
+
+
 def test_downloads(client, predictor, features):
     table = pd.read_csv(ask(client, "/sweep", *DATASET))
     influence = Influence(predictor, features[NAMES[0]], Metadata(*RECORD))
@@ -175,6 +188,7 @@ def test_lessons_over_http(client):
         ("/three_answers", ("own", 400), "from 0.01 to 99 %"),
         ("/smallest_change", (*DATASET, "colour"), "choose any field, age, sex, site"),
         ("/handout", ("mel", *DATASET, "docx"), "pdf or png"),
+        ("/similar_cases", ("wart",), "choose any, another, mel"),
     ],
 )
 def test_wrong_values_are_refused_in_a_sentence(client, endpoint, values, words):

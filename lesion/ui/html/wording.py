@@ -7,6 +7,14 @@ from collections.abc import Sequence
 from lesion.data.diagnoses import BY_CODE
 from lesion.words import percent
 
+CONFIRMATIONS = {
+    "histo": "under the microscope (histopathology)",
+    "follow_up": "no change in follow-up",
+    "consensus": "consensus of experts",
+    "confocal": "confocal microscopy",
+}
+"""How a diagnosis was confirmed, by HAM10000's dx_type."""
+
 
 def short(probability: float) -> str:
     """The percent as a label has room for it, as HTML."""
@@ -21,6 +29,11 @@ def name_of(code: str) -> str:
 def brief(code: str) -> str:
     """A diagnosis's name as a label has room for it, as HTML."""
     return html.escape(BY_CODE[code].name.split(" / ")[0])
+
+
+def confirmation(dx_type: str) -> str:
+    """How a diagnosis was confirmed, in words."""
+    return f"confirmed: {CONFIRMATIONS.get(dx_type, dx_type)}"
 
 
 def abbreviation(code: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+from gradio.components import Component
 from PIL import Image
 
 from lesion.data.diagnoses import BY_CODE
@@ -18,6 +19,7 @@ from lesion.inference.predictor import Prediction
 from lesion.model.conformal import promise_in_words, set_in_words
 from lesion.report.reading import belongs, read_report
 from lesion.teaching.influence import change_in_words
+from lesion.ui import similar_cases
 from lesion.ui.api import endpoint
 from lesion.ui.html import answers, heat_map, pieces
 from lesion.ui.inputs import MOST_PROBABLE, NEEDS_IMAGE, Inputs, explained
@@ -30,14 +32,16 @@ class AnswerTab(NamedTuple):
     """What the page wires together.
 
     Attributes:
-        outputs: the components to fill: the answer, what the metadata changed, the heat map.
-        method: the control of the heat map's method.
-        show: (photograph, record, diagnosis to explain, method) to the values of `outputs`.
+        outputs: the components to fill: the answer, what the metadata changed, similar cases, the heat map.
+        controls: the heat map's method, and the diagnoses to look for similar cases among.
+        show: (photograph, record, diagnosis to explain, method, diagnoses to look among) to the values of `outputs`.
+        similar: one of the outputs, whose clicks carry an image id.
     """
 
     outputs: list[gr.HTML]
-    method: gr.Dropdown
+    controls: list[Component]
     show: Callable
+    similar: gr.HTML
 
 
 def measured_maps(folder: Path) -> str:
@@ -56,17 +60,19 @@ class Answers:
     Attributes:
         store: photographs and the predictor.
         truth_of: key of a photograph to its confirmed diagnosis, a code, where it is one of the held-out images.
+        similar: similar cases.
     """
 
     store: PhotographStore
     truth_of: Callable[[bytes], str | None]
+    similar: similar_cases.Views
 
     def changed(self, photograph: Photograph, prediction: Prediction) -> str:
         """What the metadata changed, in words."""
         alone = self.store.predictor.predict(photograph.features).probabilities
         return change_in_words(alone, prediction.probabilities, prediction.metadata)
 
-    def show(self, photograph: Photograph, metadata: Metadata, target: str, method: str) -> tuple[str, str, str]:
+    def show(self, photograph: Photograph, metadata: Metadata, target: str, method: str, among: str) -> tuple[str, ...]:
         """The views about one photograph."""
         predictor = self.store.predictor
         prediction = predictor.predict(photograph.features, metadata)
@@ -84,6 +90,7 @@ class Answers:
                 self.truth_of(photograph.key),
             ),
             pieces.change(self.changed(photograph, prediction)),
+            self.similar.show(photograph, prediction.diagnosis, among),
             heat_map.heat(
                 photograph.jpeg,
                 heat_layer(heat),
@@ -116,15 +123,17 @@ class Answers:
         return prediction.probabilities, overlay(read_image(image), heat), summary
 
 
-def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None]) -> AnswerTab:
+def build(
+    inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None], similar: similar_cases.Views
+) -> AnswerTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         inputs: the left column.
         store: photographs and the predictor.
-        truth_of: see `Answers`.
+        truth_of, similar: see `Answers`.
     """
-    predictor, shown = store.predictor, Answers(store, truth_of)
+    predictor, shown = store.predictor, Answers(store, truth_of, similar)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             bars = gr.HTML(pieces.placeholder(pieces.WELCOME), elem_id="answer")
@@ -139,6 +148,7 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
                     list(predictor.map_methods), label="Heat map method", elem_id="method", scale=3, min_width=190
                 )
             gr.HTML(measured_maps(predictor.checkpoint.folder), elem_id="map-quality")
+    among, cases = similar_cases.build(inputs, similar)
     opacity.input(
         None, opacity, None, js="v => document.documentElement.style.setProperty('--heat-opacity', v / 100)",
         api_visibility="private",
@@ -159,4 +169,4 @@ def build(inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], st
         "prediction set with its promise of how often it contains the true diagnosis, and what the metadata changed; a "
         "warning in place of the set where the picture is unlike a dermoscopic photograph.",
     )
-    return AnswerTab([bars, change, heat], method, shown.show)
+    return AnswerTab([bars, change, cases, heat], [method, among], shown.show, cases)

@@ -89,6 +89,7 @@ CALLS = {
     "age_curve": [IMAGE, *RECORD, *PREVALENCE],
     "body_map": [IMAGE, *RECORD, "mel", *PREVALENCE],
     "smallest_change": [IMAGE, *RECORD, *PREVALENCE, "site"],
+    "similar_cases": [IMAGE, *RECORD, "another"],
     "alarm": [*PREVALENCE, 20],
     "sweep": [IMAGE, *RECORD, *PREVALENCE],
     "handout": [IMAGE, *RECORD, "mel", *PREVALENCE, "png"],

@@ -23,6 +23,7 @@ from lesion.ui.html.report import comparisons, document, metric_tables, performa
 COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))
 OPTIONAL = {
     "calibration": "calibration",
+    "similar cases": "similar",
     "subgroups": "subgroups",
     "conformal": "sets",
     "novelty": "out-of-distribution",
@@ -46,6 +47,11 @@ def metrics(shift: float = 0.0) -> dict:
 def per_class() -> dict:
     names = (*metric_tables.PER_CLASS, *metric_tables.RANKING)
     return {code: {"images": images, **{name: about(0.5) for name in names}} for code, images in COUNTS.items()}
+
+
+def neighbours(images: int, lesions: int) -> dict:
+    figures = {"share": about(0.641), "by chance": about(0.476, 0.001), "minus chance": about(0.165)}
+    return {"images": images, "lesions": lesions, **figures}
 
 
 def subgroup(lesions: int, **others: object) -> dict:
@@ -101,6 +107,15 @@ def complete_report() -> dict:
                 "unknown": subgroup(6, **{"too few": "Only 6 lesions: too few to judge."}),
             },
             "dx_type": {"histo": subgroup(300, **enough)},
+        },
+        "similar cases": {
+            "nearest": 6,
+            "candidates": 3005,
+            "chance": "what it is",
+            "all": neighbours(1002, 747),
+            "per class": {
+                code: neighbours(n, n) if n > 12 else {"images": 0, "lesions": 0} for code, n in COUNTS.items()
+            },
         },
         "curves": {"learning": {"epoch": [1, 2]}},
         "conformal": {"all metadata": coverage, "no metadata": coverage},
@@ -188,6 +203,10 @@ def test_a_complete_report_in_words(folder):
     assert "female 365 photographs of 355 lesions, 31 melanomas; 6 of 7 diagnoses" in subgroups
     assert "Only 28 melanomas: too few to judge." in subgroups and "Only 6 lesions" in subgroups
     assert "histopathology" in subgroups and "histo 3" not in subgroups
+    similar = section(root, "similar")
+    assert "All photographs 1,002 photographs of 747 lesions" in similar and "with the 3,005 held-out" in similar
+    assert "64.1 % (62.1 % to 66.1 %)" in similar and "47.6 %" in similar and "+16.5 (14.5 to 18.5)" in similar
+    assert "Chance is what it is." in similar and "0 photographs of 0 lesions no such photograph" in similar
     sets = section(root, "sets")
     assert sets.count("promised: 90 %") == 12 and sets.count("promised: 80 %") == 2 and "1.93 (1.91 to 1.95)" in sets
     assert "90.0\u00a0% (88.0\u00a0% to 92.0\u00a0%)".replace("\u00a0", " ") in sets

@@ -18,6 +18,7 @@ from lesion.ui.html import pieces
 from lesion.ui.html.report.comparisons import against, systems
 from lesion.ui.html.report.figures import figure
 from lesion.ui.html.report.performance import diagnoses, learning, overview, subgroups
+from lesion.ui.html.report.similar import similar_cases
 from lesion.ui.html.report.trust import calibration, conformal, explanations, out_of_distribution
 
 MISSING = f"This checkpoint has no report yet. To measure it on photographs not used in training, run “{EVALUATE}”."
@@ -117,6 +118,7 @@ SECTIONS = (
     Section("sets", "Prediction sets", ("conformal",), conformal),
     Section("out-of-distribution", "Out-of-distribution images", ("novelty",), out_of_distribution),
     Section("explanations", "Heat maps", ("explanations",), explanations),
+    Section("similar", "Similar cases", ("similar cases",), similar_cases),
     Section("systems", "Reference systems", ("systems",), systems),
     Section("against", "Another checkpoint", ("against",), against),
     Section("learning", "Learning curves", ("curves",), learning),

@@ -35,12 +35,6 @@ from lesion.ui.html.report.tables import (
 
 BY_SUBGROUP = ("dataset.accuracy", "uniform.balanced_accuracy", "log_loss", "uniform.melanoma_recall")
 FIELDS = {"sex": "Sex", "age": "Age, years", "site": "Body site", "dx_type": "How the diagnosis was confirmed"}
-CONFIRMATIONS = {
-    "histo": "under the microscope (histopathology)",
-    "follow_up": "no change in follow-up",
-    "consensus": "consensus of experts",
-    "confocal": "confocal microscopy",
-}
 
 
 def overview(report: dict, figure: Callable[[str], str]) -> str:
@@ -142,7 +136,7 @@ def subgroups(report: dict, figure: Callable[[str], str]) -> str:
             melanomas = "1 melanoma" if entry["melanomas"] == 1 else f"{count(entry['melanomas'])} melanomas"
             lesions = "1 lesion" if entry["lesions"] == 1 else f"{count(entry['lesions'])} lesions"
             about = f"{photographs(entry['images'])} of {lesions}, {melanomas}; {entry['diagnoses']} of 7 diagnoses"
-            head, cells = html.escape(CONFIRMATIONS.get(value, value)) + note(about), []
+            head, cells = html.escape(wording.CONFIRMATIONS.get(value, value)) + note(about), []
             if "too few" in entry:
                 cells.append(html.escape(entry["too few"]))
             else:

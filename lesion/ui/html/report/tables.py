@@ -121,6 +121,11 @@ def rate(entry: dict | None) -> str:
     return measured(entry, wording.percentage)
 
 
+def points(entry: dict) -> str:
+    """A difference of shares with its 95 % interval, as HTML: "+4.2 (2.7 to 5.7)"."""
+    return measured(entry, lambda v: wording.number(100 * v, 1), lambda v: wording.signed(100 * v, 1))
+
+
 def in_hundred(entry: dict) -> str:
     """A share as people count, with its 95 % interval, as HTML: "77 (75 to 79)"."""
     return measured(entry, lambda share: wording.number(100 * share, 0))

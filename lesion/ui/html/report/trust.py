@@ -16,6 +16,7 @@ from lesion.ui.html.report.tables import (
     measured,
     note,
     photographs,
+    points,
     rate,
     table,
 )
@@ -181,8 +182,3 @@ def explanations(report: dict, figure: Callable[[str], str]) -> str:
         f"{photographs(perturbed['images'])}.</p>"
         + table([Column("Deletion"), Column("Insertion")], {"": orders}, kind="few")
     )
-
-
-def points(entry: dict) -> str:
-    """A difference of shares with its 95 % interval, as HTML: "+4.2 (2.7 to 5.7)"."""
-    return measured(entry, lambda v: wording.number(100 * v, 1), lambda v: wording.signed(100 * v, 1))
