@@ -15,7 +15,8 @@ from lesion.ui.html.wording import confirmation, data_uri, name_of, number, perc
 STYLE = """
 .similar ul { grid-template-columns: repeat(6, minmax(0, 1fr)); }
 .similar button { flex-direction: column; gap: .35rem; }
-.similar img { width: 100%; height: auto; aspect-ratio: 4 / 3; }
+.similar img { width: 100%; height: auto; }
+.similar b { display: block; }
 .similar .mark { display: table; margin: .1rem 0; }
 .similar .colour { display: inline-block; width: .7em; height: .7em; border-radius: 2px; margin-right: .35em; }
 @media (max-width: 1100px) {
@@ -38,7 +39,7 @@ def similar_cases(table: pd.DataFrame, photographs: HeldOutPhotographs) -> str:
     for case in table.itertuples():
         text = (
             f'<b><span class="colour" style="background:{BY_CODE[case.diagnosis].colour}" aria-hidden="true"></span>'
-            f"{marked(case.diagnosis)}</b><br>{html.escape(Metadata(case.age, case.sex, case.site).describe())}<br>"
+            f"{marked(case.diagnosis)}</b>{html.escape(Metadata(case.age, case.sex, case.site).describe())}<br>"
             f"{html.escape(confirmation(case.dx_type))}<br>similarity {number(case.similarity, 3)}"
         )
         if case.image_id in photographs:
