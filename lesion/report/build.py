@@ -17,6 +17,7 @@ from lesion.model.calibration import NOTHING, SUBSETS, VIEWS
 from lesion.model.checkpoint import CONFIG
 from lesion.model.fusion import one_an_image
 from lesion.report.answers import ROUNDS, SEED, Answers
+from lesion.report.artefacts import artefact_report
 from lesion.report.calibration import calibration_per_class, calibration_report
 from lesion.report.coverage import coverage_of_views
 from lesion.report.curves import learning_curves, ranking_curves
@@ -123,6 +124,7 @@ def photographs_report(answers: Answers, photographs: Sequence[Path]) -> dict:
             bootstrap_weights(answers.table.lesion_id, ROUNDS, SEED),
             photographs[:: math.ceil(len(photographs) / CHANGED)],
         ),
+        "artefacts": artefact_report(predictor, answers.table, photographs),
     }
 
 

@@ -129,10 +129,17 @@ class Fold:
         examples: embeddings, float (N, D); encoded records, float (N, WIDTH); labels, int (N,).
         training, held_out: int (n,), row numbers.
         settings: see `LabSettings`.
+        noise: standard deviation of the normal noise that is added to embeddings whenever they are read, over their
+            own standard deviation.
     """
 
     def __init__(
-        self, examples: tuple[torch.Tensor, ...], training: np.ndarray, held_out: np.ndarray, settings: LabSettings
+        self,
+        examples: tuple[torch.Tensor, ...],
+        training: np.ndarray,
+        held_out: np.ndarray,
+        settings: LabSettings,
+        noise: float = 0.0,
     ):
         self.embeddings, self.metadata, self.labels = examples
         self.training, self.held_out = torch.tensor(training), torch.tensor(held_out)
@@ -140,6 +147,7 @@ class Fold:
         self.weights = torch.tensor(weights, dtype=torch.float32)
         self.present = torch.tensor([[name in settings.inputs for name in INPUTS]])
         self.generator = torch.Generator().manual_seed(settings.seed)
+        self.spread = noise * self.embeddings.std(0) if noise else None
         self.head = create_head(self.embeddings.shape[1], self.generator)
         trained = [parameter for parameter in self.head.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
@@ -148,6 +156,8 @@ class Fold:
         """Logits, float (n, 7), and weighted losses, float (n,), of rows of the examples, int (n,)."""
         # Where the image is absent its embedding is never looked at: one row stands for all, which halves the work.
         embeddings = self.embeddings[rows] if self.present[0, 0] else self.embeddings[:1]
+        if self.spread is not None:
+            embeddings = embeddings + self.spread * torch.randn(embeddings.shape, generator=self.generator)
         logits = self.head(embeddings, self.metadata[rows], self.present.expand(len(rows), -1))
         return logits, nn.functional.cross_entropy(logits, self.labels[rows], self.weights, reduction="none")
 
@@ -275,6 +285,26 @@ class Lab:
             yielded = time.perf_counter()
             yield history[-1]
             waited += time.perf_counter() - yielded
+
+    def decisions_of(
+        self, folds: list[tuple[np.ndarray, np.ndarray]], settings: LabSettings, noise: float = 0.0
+    ) -> np.ndarray:
+        """Trains one head on each of some folds, to the last epoch; nothing is stored.
+
+        Args:
+            folds: row numbers to train on and to decide, int (n,).
+            settings: see `LabSettings`.
+            noise: see `Fold`.
+
+        Returns:
+            int (N,): the decision of the fold that decides a row; −1 where none does.
+        """
+        heads = list(self._pool.map(lambda rows: Fold(self._examples, *rows, settings, noise), folds))
+        decisions = np.full(len(self.labels), -1)
+        for _ in range(settings.epochs):
+            for fold, (_, _, decided) in zip(heads, self._pool.map(Fold.advance, heads), strict=True):
+                decisions[fold.held_out.numpy()] = decided
+        return decisions
 
     def _store(self, run: LabRun) -> None:
         """Keeps a run, and forgets the least recently used ones beyond STORED_RUNS."""

@@ -18,6 +18,7 @@ from lesion.inference.predictor import MOST_IN_A_PASS, Predictor
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import Lessons
+from lesion.teaching.lessons.drawn_on import drawn_photograph
 from lesion.teaching.similar import SimilarCases
 from lesion.ui import inputs, link, similar_cases
 from lesion.ui.example_photographs import Example, load_examples
@@ -200,9 +201,12 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 again = gr.Button(visible="hidden", elem_id=ASK_AGAIN)
                 chosen = gr.State(0)  # when a handler last set photograph, age, sex or site
 
-            def open_photograph(image_id: str) -> str:
-                """A file for the photograph component."""
-                return served_file(given.photo, material.photographs.read(image_id), f"{image_id}.jpg")
+            def open_photograph(image_id: str, artefact: tuple[str, int] | None = None) -> str:
+                """A file for the photograph component, with an artefact drawn on it where one is given."""
+                content = material.photographs.read(image_id)
+                if artefact:
+                    content = drawn_photograph(content, artefact)
+                return served_file(given.photo, content, f"{image_id}.jpg")
 
             with gr.Column(scale=9, min_width=320):
                 tabs = build_tabs(material, given, chosen, open_photograph)

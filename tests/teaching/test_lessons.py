@@ -21,7 +21,8 @@ from lesion.teaching.lessons import Lessons, rare_disease
 from lesion.teaching.lessons.common import HeldOutCases, top
 
 KEYS = (
-    "no-photograph", "two-ages", "face-and-back", "rescued", "ruined", "table-alone", "rare-disease", "class-weights",
+    "no-photograph", "two-ages", "face-and-back", "rescued", "ruined", "weak-eye", "table-alone", "rare-disease",
+    "class-weights", "same-lesion-twice", "drawn-on", "wrong-machine",
 )  # fmt: skip
 
 
@@ -124,7 +125,8 @@ def test_the_search_finds_the_best_case(lessons):
 
 def test_without_photographs_the_lessons_about_them_are_left_out(lessons, tmp_path):
     without = Lessons(lessons.cases.cohort, HeldOutPhotographs(tmp_path), lessons.cases.lab)
-    assert [lesson.key for lesson in without.all] == ["no-photograph", "table-alone", "rare-disease", "class-weights"]
+    kept = ["no-photograph", "weak-eye", "table-alone", "rare-disease", "class-weights", "same-lesion-twice"]
+    assert [lesson.key for lesson in without.all] == kept
 
 
 def test_an_unknown_lesson_is_refused_in_a_sentence(lessons):

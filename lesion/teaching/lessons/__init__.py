@@ -14,20 +14,25 @@ from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import (
     class_weights,
+    drawn_on,
     face_and_back,
     no_photograph,
     rare_disease,
     rescued,
     ruined,
+    same_lesion_twice,
     table_alone,
     two_ages,
+    weak_eye,
+    wrong_machine,
 )
 from lesion.teaching.lessons.common import HeldOutCases, Lesson, Reveal, Setup
 
 __all__ = ["Lesson", "Lessons", "Reveal", "Setup"]
 
 IN_TEACHING_ORDER = (
-    no_photograph, two_ages, face_and_back, rescued, ruined, table_alone, rare_disease, class_weights,
+    no_photograph, two_ages, face_and_back, rescued, ruined, weak_eye, table_alone, rare_disease, class_weights,
+    same_lesion_twice, drawn_on, wrong_machine,
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Setup:
         label: on the button.
         metadata: the record to set, or None.
         image_id: the held-out photograph to set, or None.
+        artefact: what to draw on it, a name of `lesion.data.artefacts.ARTEFACTS` and a strength, or None.
         controls: values of other controls, by name: "prevalence", "share", "threshold", "used", "weighting".
         tab: the tab to open: "influence", "cohort", "lab", or None to stay.
     """
@@ -32,6 +33,7 @@ class Setup:
     label: str
     metadata: Metadata | None = None
     image_id: str | None = None
+    artefact: tuple[str, int] | None = None
     controls: dict[str, object] = field(default_factory=dict)
     tab: str | None = None
 

@@ -79,7 +79,7 @@ class Steps:
 
 def build(
     lessons: Lessons,
-    open_photograph: Callable[[str], str],
+    open_photograph: Callable[..., str],
     record: list[Component],
     controls: dict[str, Component],
     tabs: gr.Tabs,
@@ -89,7 +89,7 @@ def build(
 
     Args:
         lessons: of the checkpoint.
-        open_photograph: image id of a held-out photograph to a file.
+        open_photograph: image id of a held-out photograph, and an artefact of `Setup` or None, to a file.
         record: photograph, age, sex and site of the left column.
         controls: those of other tabs that lessons set, by the names of `lesion.teaching.lessons.Setup`.
         tabs: of the page.
@@ -143,7 +143,7 @@ def build(
 
 
 def set_inputs(
-    lessons: Lessons, index: int, controls: list[str], open_photograph: Callable[[str], str], key: str, *now: object
+    lessons: Lessons, index: int, controls: list[str], open_photograph: Callable[..., str], key: str, *now: object
 ) -> tuple:
     """What a lesson's button sets: the tab, photograph, age, sex and site, the controls, and that something was chosen.
 
@@ -153,14 +153,14 @@ def set_inputs(
         lessons: of the checkpoint.
         index: of the button.
         controls: their names.
-        open_photograph: image id of a held-out photograph to a file.
+        open_photograph: image id of a held-out photograph, and an artefact of `Setup` or None, to a file.
         key: of the lesson.
         now: photograph, age, sex, site and the controls' values.
     """
     setup = lessons.get(key).setups[index]
     return (
         gr.Tabs(selected=setup.tab) if setup.tab else gr.skip(),
-        open_photograph(setup.image_id) if setup.image_id else now[0],
+        open_photograph(setup.image_id, setup.artefact) if setup.image_id else now[0],
         *(now[1:4] if setup.metadata is None else values_of(setup.metadata)),
         *(setup.controls.get(name, value) for name, value in zip(controls, now[4:], strict=True)),
         changed_now(),
