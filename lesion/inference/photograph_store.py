@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lesion.data.metadata import Metadata
+from lesion.data.perceptual_hash import perceptual_hash
 from lesion.data.reading import read_image
 from lesion.data.transforms import shrink
 from lesion.errors import UserError
@@ -30,11 +31,13 @@ class Photograph:
         key: SHA-256 of the file.
         features: of the backbone.
         jpeg: the photograph for the screen, at most DISPLAY_SIZE pixels on its longer side.
+        perceptual_hash: see `lesion.data.perceptual_hash`.
     """
 
     key: bytes
     features: Features
     jpeg: bytes
+    perceptual_hash: bytes
 
 
 class PhotographStore:
@@ -103,7 +106,8 @@ class PhotographStore:
         image = read_image(content, "The file")
         shown = io.BytesIO()
         shrink(image, DISPLAY_SIZE).save(shown, "JPEG", quality=90)
-        return Photograph(key, self.predictor.features(image, metadata), shown.getvalue())
+        features = self.predictor.features(image, metadata)
+        return Photograph(key, features, shown.getvalue(), perceptual_hash(image).tobytes())
 
 
 def mark_as_used(path: Path) -> None:

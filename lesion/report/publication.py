@@ -13,6 +13,7 @@ from lesion.model.checkpoint import CONFIG, HELD_OUT, MODEL, REPORT, load_checkp
 from lesion.model.checkpoint_config import DETECTOR, DETECTOR_OF_FORMAT_2
 from lesion.model.held_out import read_held_out
 from lesion.model.hub import HUB_ID
+from lesion.model.seen import FILE as SEEN
 from lesion.report.curves import HISTORY
 from lesion.report.figures import LEARNING_CURVES, figures_of
 from lesion.report.model_card import model_card
@@ -75,7 +76,7 @@ def files_of(folder: Path, report: dict | None) -> list[Path]:
     Raises:
         UserError: its small photographs are not those of its held-out images.
     """
-    names = [CONFIG, MODEL, HELD_OUT, *DETECTORS, HISTORY, LEARNING_CURVES]
+    names = [CONFIG, MODEL, HELD_OUT, SEEN, *DETECTORS, HISTORY, LEARNING_CURVES]
     if report is not None:
         names += [REPORT, *figures_of(report)]
     photographs = HeldOutPhotographs(folder)

@@ -58,6 +58,11 @@ class ExternalPhotographs:
         return source.read(number)
 
     @property
+    def image_ids(self) -> list[str]:
+        """Of each photograph, the name of its file without its ending."""
+        return [Path(source.names[number]).stem for source, number in self.places]
+
+    @property
     def identities(self) -> list[str]:
         """Of each photograph, another where its content is another."""
         return [source.identities[number] for source, number in self.places]

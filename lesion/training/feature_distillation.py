@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from lesion.errors import UserError
 from lesion.model.fusion import create_backbone
+from lesion.model.seen import SeenPhotographs
 from lesion.training.augmentation import normalise
 from lesion.training.start import load_start, read_start
 
@@ -45,7 +46,7 @@ class FeatureTeacher(nn.Module):
                 raise UserError(f"--teacher {teacher} does not say which backbone it holds; make it with this version.")
             self.backbone = create_backbone(start.backbone_name)
             load_start(self.backbone, start.backbone, Path(teacher), "--teacher")
-            self.fingerprint = start.sha256
+            self.fingerprint, self.seen = start.sha256, start.seen
         else:
             try:
                 self.backbone = create_backbone(teacher, pretrained=True)
@@ -54,7 +55,7 @@ class FeatureTeacher(nn.Module):
                     f"The weights of --teacher {teacher} cannot be loaded from the Hugging Face Hub "
                     f"({type(error).__name__}); connect to the network, or give a file of `python -m lesion.pretrain`."
                 ) from None
-            self.fingerprint = teacher
+            self.fingerprint, self.seen = teacher, SeenPhotographs()
         self.backbone.requires_grad_(False)
         configured = resolve_model_data_config(self.backbone)
         self.mean, self.std = configured["mean"], configured["std"]

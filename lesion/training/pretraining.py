@@ -25,6 +25,7 @@ from torch.utils.data import Dataset, Subset
 
 from lesion.files import prepare_folder, write_atomically, write_together
 from lesion.model.fusion import create_backbone
+from lesion.model.seen import SeenPhotographs, together
 from lesion.training.augmentation import augment, normalise
 from lesion.training.class_folders import ClassFolders
 from lesion.training.examples import map_examples
@@ -32,7 +33,8 @@ from lesion.training.feature_distillation import SHARE, FeatureTeacher, directio
 from lesion.training.frames import RESOLUTION, Frames, make_frames
 from lesion.training.growing import grow, layer_scales
 from lesion.training.loop import LoopConfig, fit
-from lesion.training.start import CLASSIFIER, Start, commit, load_start, read_start
+from lesion.training.seen import seen_in_folders
+from lesion.training.start import CLASSIFIER, SEEN_IDS, UNLISTED, Start, commit, load_start, read_start
 
 HELD_OUT = 0.01  # of each source's photographs, to report accuracy on
 SMALLEST_AREA = 0.35
@@ -174,7 +176,7 @@ def create_classifier(
     backbone = create_backbone(config.backbone, drop_path_rate=DROP_PATH_RATE, depths=config.depths)
     model = Classifier(backbone, [len(s.folders.classes) for s in sources], taught)
     if config.init is None:
-        return model, Start({}, {}, "", ""), []
+        return model, Start({}, {}, "", "", SeenPhotographs()), []
     start, inserted = read_start(config.init), []
     weights = start.backbone
     if config.grow:
@@ -264,7 +266,9 @@ def pretrain(
             "layer_scales": layer_scales(averaged.backbone.state_dict(), inserted) if inserted else None,
             "history": history,
         }  # fmt: skip
-        write_start(output, averaged, sources, [*start.stages, stage])
+        lesions = seen_in_folders(source.folders for source in sources if source.rotated)
+        seen = together(start.seen, lesions, teacher.seen if teacher else SeenPhotographs())
+        write_start(output, averaged, sources, [*start.stages, stage], seen)
     accelerator.wait_for_everyone()
     accelerator.print(f"Wrote {output}.")
 
@@ -276,12 +280,16 @@ def frames_of(accelerator: Accelerator, sources: Sequence[Source], image_size: i
     return [make_frames(accelerator, folder, s.folders.read, s.folders.identities, side) for s in sources]
 
 
-def write_start(output: Path, model: Classifier, sources: Sequence[Source], stages: list[dict]) -> None:
-    """Writes what `lesion.training.start.read_start` reads: the backbone, the classifiers, how they were made."""
+def write_start(
+    output: Path, model: Classifier, sources: Sequence[Source], stages: list[dict], seen: SeenPhotographs
+) -> None:
+    """Writes what `lesion.training.start.read_start` reads: the backbone, the classifiers, how they were made, and the
+    photographs of lesions they have seen."""
     tensors = {k: v.cpu().contiguous() for k, v in model.backbone.state_dict().items()}
     for source, classifier in zip(sources, model.classifiers, strict=True):
         prefix = f"{CLASSIFIER}{source.folders.source.name}."
         tensors |= {prefix + k: v.cpu().contiguous() for k, v in classifier.state_dict().items()}
+    tensors[SEEN_IDS] = torch.from_numpy(seen.ids.view(np.int64))
     last = stages[-1]
     described = {
         "backbone": last["backbone"],
@@ -291,6 +299,7 @@ def write_start(output: Path, model: Classifier, sources: Sequence[Source], stag
         "epoch": str(last["epochs"]),
         "images_seen": str(sum(stage.get("images_seen", 0) for stage in stages)),
         "stages": json.dumps(stages),
+        UNLISTED: json.dumps(seen.unlisted),
     }
     content = save(tensors, described)
     write_together({output: lambda path: path.write_bytes(content)})

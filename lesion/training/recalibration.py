@@ -1,5 +1,6 @@
 """What follows training, fitted again on a finished checkpoint."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lesion.model.calibration import SUBSETS, effective
 from lesion.model.checkpoint import Checkpoint, save_checkpoint
 from lesion.model.conformal import fit_prediction_sets
 from lesion.model.fusion import head_logits
+from lesion.model.seen import FILE, read_seen
 from lesion.training.data import prepare_data
 from lesion.training.embeddings import embed_table
 from lesion.training.finish import fit_after_training, print_validation
@@ -48,7 +50,7 @@ def recalibrate(checkpoint: Checkpoint, data: Path, output: Path, mixed_precisio
         config, calibration=fitted.calibration, prediction_sets=fitted.prediction_sets,
         training={**recorded, "validation": fitted.validation},
     )  # fmt: skip
-    save_checkpoint(output, checkpoint.model, changed, held_out, fitted.detector)
+    save_checkpoint(output, checkpoint.model, changed, held_out, fitted.detector, seen_beside(checkpoint.folder))
     print_validation(fitted.validation)
 
 
@@ -72,4 +74,14 @@ def refit_prediction_sets(checkpoint: Checkpoint, output: Path) -> None:
     probabilities = config.calibration.probabilities(logits, np.stack([effective(subset, known) for subset in SUBSETS]))
     fitted = fit_prediction_sets(probabilities, known, table.label.to_numpy(), table.lesion_id.to_numpy())
     changed = replace(config, prediction_sets=fitted)
-    save_checkpoint(output, checkpoint.model, changed, held_out, checkpoint.detector)
+    save_checkpoint(output, checkpoint.model, changed, held_out, checkpoint.detector, seen_beside(checkpoint.folder))
+
+
+def seen_beside(folder: Path) -> dict[str, Callable[[Path], object]]:
+    """What a checkpoint has seen, to be written beside another one of the same training; nothing where it has no file.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    content = read_seen(folder).content()
+    return {FILE: lambda path: path.write_bytes(content)} if (folder / FILE).exists() else {}

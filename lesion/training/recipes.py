@@ -24,14 +24,15 @@ from lesion.inference.predictor import Predictor
 from lesion.model.checkpoint import load_checkpoint, save_checkpoint
 from lesion.model.checkpoint_config import CheckpointConfig
 from lesion.model.held_out import HeldOut
+from lesion.model.seen import FILE, SeenPhotographs, hashed_ids, read_seen, together
 from lesion.training.config import TrainingConfig
 from lesion.training.curves import history_files
-from lesion.training.data import prepare_data, working_size_of
-from lesion.training.external import read_external
+from lesion.training.data import TrainingData, prepare_data, working_size_of
+from lesion.training.external import ExternalPhotographs, read_external
 from lesion.training.finetune import describe_choice, finetune
 from lesion.training.finish import fit_after_training, print_validation
 from lesion.training.head import train_frozen
-from lesion.training.start import commit, create_model, describe_start
+from lesion.training.start import commit, create_model, describe_start, read_start
 
 
 def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: bool = False) -> Path:
@@ -56,6 +57,7 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
     data = prepare_data(table, config.split, config.split_seed, config.class_weighting)
     start = describe_start(config.init)  # read before the training: the file may be another one when it ends
     external = read_external(config.external) if config.external else None
+    seen = seen_photographs(data, config, external).content()
     model = create_model(config)
     backbone_data = resolve_model_data_config(model.backbone)
     working_size = working_size_of(table, config.evaluation_size)
@@ -96,9 +98,31 @@ def train(table: pd.DataFrame, config: TrainingConfig, output: Path, resume: boo
         )
         rows = np.union1d(data.split.validation, data.split.test)
         held_out = HeldOut(table.iloc[rows].assign(test=np.isin(rows, data.split.test)), embeddings[rows])
-        save_checkpoint(output, model, checkpoint, held_out, fitted.detector, history_files(history))
+        beside = history_files(history) | {FILE: lambda path: path.write_bytes(seen)}
+        save_checkpoint(output, model, checkpoint, held_out, fitted.detector, beside)
         check_answers(Predictor(load_checkpoint(output)), table.iloc[rows])
         print_validation(fitted.validation)
         print(f"Wrote {output}. The test part is opened by `python -m lesion.evaluate --checkpoint {output}`.")
     accelerator.wait_for_everyone()
     return output
+
+
+def seen_photographs(
+    data: TrainingData, config: TrainingConfig, external: ExternalPhotographs | None
+) -> SeenPhotographs:
+    """The photographs that a training's checkpoint will have seen: its own parts but the test part, those of another
+    collection, and what its start and its teacher had seen.
+
+    Raises:
+        UserError: the start or what the teacher has seen cannot be read.
+    """
+    own = data.table.image_id.iloc[np.union1d(data.split.training, data.split.validation)]
+    parts = [SeenPhotographs(hashed_ids(own))]
+    if config.init not in ("imagenet", "scratch"):
+        parts.append(read_start(Path(config.init)).seen)
+    if config.teacher:
+        of_teacher = read_seen(Path(config.teacher))
+        parts.append(of_teacher if len(of_teacher.ids) else SeenPhotographs(unlisted=(Path(config.teacher).name,)))
+    if external:
+        parts.append(SeenPhotographs(hashed_ids(external.image_ids)))
+    return together(*parts)

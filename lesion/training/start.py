@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
@@ -17,10 +18,14 @@ from lesion.errors import UserError
 from lesion.files import sha256
 from lesion.model.checkpoint import CONFIG, load_checkpoint
 from lesion.model.fusion import FusionModel, create_backbone
+from lesion.model.seen import SeenPhotographs, read_seen
 from lesion.training.config import TrainingConfig
+from lesion.training.seen import seen_by_recorded_start
 
 CLASSIFIER = "classifiers."
 """What the names of a start's classifiers begin with; all others are the backbone's."""
+SEEN_IDS, UNLISTED = "seen.ids", "unlisted"
+"""Where a start says which photographs of lesions it has seen: a tensor, and a text with the names of other sources."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,14 @@ class Start:
         classifiers: weights by name, of the classes it was pretrained on.
         sha256: of the file, or of the checkpoint's config.json, hexadecimal.
         description: how it was made, as JSON.
+        seen: the photographs of lesions that it was trained on, as far as it says.
     """
 
     backbone: dict[str, torch.Tensor]
     classifiers: dict[str, torch.Tensor]
     sha256: str
     description: str
+    seen: SeenPhotographs
 
     @property
     def backbone_name(self) -> str | None:
@@ -68,7 +75,10 @@ def start_of_checkpoint(folder: Path) -> Start:
     stages = [*(init.get("stages", []) if isinstance(init, dict) else []), stage]
     described = {"backbone": checkpoint.config.backbone, "stages": stages}
     weights = {name: tensor.float() for name, tensor in checkpoint.model.backbone.state_dict().items()}
-    return Start(weights, {}, sha256(folder / CONFIG), json.dumps(described))
+    seen = read_seen(folder)
+    if not len(seen.ids):
+        seen = SeenPhotographs(unlisted=(folder.name,))
+    return Start(weights, {}, sha256(folder / CONFIG), json.dumps(described), seen)
 
 
 def check_parts(start: Start, config: TrainingConfig, path: str) -> None:
@@ -101,17 +111,22 @@ def read_start(path: Path, option: str = "--init") -> Start:
             described = dict(file.metadata() or {})
         if "stages" in described:
             described["stages"] = json.loads(described["stages"])
+        if SEEN_IDS in tensors:
+            ids = tensors.pop(SEEN_IDS).numpy().view(np.uint64)
+            seen = SeenPhotographs(ids, tuple(json.loads(described.pop(UNLISTED))))
+        else:
+            seen = seen_by_recorded_start({"file": path.name, **described})
     except FileNotFoundError:
         raise UserError(
             f"{option} {path} does not exist; give a file of `python -m lesion.pretrain`, or a checkpoint's folder."
         ) from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{option} {path} cannot be read ({error}); make it with `python -m lesion.pretrain`."
         ) from None
     backbone = {k: v for k, v in tensors.items() if not k.startswith(CLASSIFIER)}
     classifiers = {k: v for k, v in tensors.items() if k.startswith(CLASSIFIER)}
-    return Start(backbone, classifiers, hashlib.sha256(content).hexdigest(), json.dumps(described))
+    return Start(backbone, classifiers, hashlib.sha256(content).hexdigest(), json.dumps(described), seen)
 
 
 def load_start(backbone: nn.Module, weights: dict[str, torch.Tensor], path: Path, option: str = "--init") -> None:

@@ -24,6 +24,7 @@ from lesion.teaching.influence import (
     switches_in_words,
 )
 from lesion.teaching.paper import check_kind, render
+from lesion.teaching.recognition import Recognition
 from lesion.ui.html import alarms, body_map, pieces
 from lesion.ui.html.charts import contributions, roc_curve
 from lesion.ui.inputs import NEEDS_IMAGE, explained
@@ -113,13 +114,13 @@ class Answers:
     Attributes:
         views: of the tab.
         store: of the photographs.
-        truth_of: key of a photograph to its confirmed diagnosis, a code, where it is one of the held-out images.
+        recognition: of the photographs that the model was trained on or that are held out.
         serve: content and name to the path of a file that the server hands out.
     """
 
     views: Views
     store: PhotographStore
-    truth_of: Callable[[bytes], str | None]
+    recognition: Recognition
     serve: Callable[[bytes, str], str]
 
     def case(self, image: str | None, age: str, sex: str, site: str) -> tuple[Photograph, Metadata]:
@@ -188,5 +189,5 @@ class Answers:
         influence, code = self.views.explain(photograph, metadata, diagnosis, prevalence, melanoma_share)
         predictor = self.views.predictor
         heat = predictor.heat_map(photograph.features, predictor.predict(photograph.features, metadata), code)
-        figure = handout(influence, read_image(image), heat, code, self.truth_of(photograph.key))
+        figure = handout(influence, read_image(image), heat, code, self.recognition.of(photograph).truth)
         return self.serve(render(figure, kind), f"handout.{kind}")

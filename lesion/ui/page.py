@@ -9,7 +9,6 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from lesion.data.diagnoses import CODES
 from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
 from lesion.errors import UserError
@@ -19,9 +18,10 @@ from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import Lessons
 from lesion.teaching.lessons.drawn_on import drawn_photograph
+from lesion.teaching.recognition import Recognition
 from lesion.teaching.similar import SimilarCases
 from lesion.ui import inputs, link, similar_cases
-from lesion.ui.example_photographs import Example, load_examples
+from lesion.ui.example_photographs import load_examples
 from lesion.ui.html import answers, heading, heat_map, pieces
 from lesion.ui.server.gradio_private import UploadsOnlyBlocks, served_file
 from lesion.ui.tabs import answer as answer_tab
@@ -85,6 +85,7 @@ class Material:
         store: photographs in use, and the predictor.
         cohort, photographs: the held-out images, and their small copies as far as there are any.
         lab, lessons: of the checkpoint.
+        recognition: of the photographs that it was trained on or that are held out.
     """
 
     store: PhotographStore
@@ -92,35 +93,21 @@ class Material:
     photographs: HeldOutPhotographs
     lab: Lab
     lessons: Lessons
+    recognition: Recognition
 
     @classmethod
     def of(cls, predictor: Predictor) -> "Material":
         """That of a checkpoint."""
         cohort, photographs = Cohort(predictor), HeldOutPhotographs(predictor.checkpoint.folder)
         lab = Lab(cohort.held_out, predictor.config.encoder)
-        return cls(PhotographStore(predictor), cohort, photographs, lab, Lessons(cohort, photographs, lab))
-
-    @cached_property
-    def examples(self) -> dict[bytes, Example]:
-        """The examples by the key of the photograph."""
-        return {example.key: example for example in load_examples()}
+        recognition = Recognition(cohort, photographs, {e.key: (e.image_id, e.diagnosis) for e in load_examples()})
+        lessons = Lessons(cohort, photographs, lab)
+        return cls(PhotographStore(predictor), cohort, photographs, lab, lessons, recognition)
 
     @cached_property
     def similar(self) -> similar_cases.Views:
         """Held-out photographs like the one in view."""
-        return similar_cases.Views(self.store, SimilarCases(self.cohort), self.photographs, self.image_id_of)
-
-    def image_id_of(self, key: bytes) -> str | None:
-        """The id of a photograph that is a held-out one or an example."""
-        example = self.examples.get(key)
-        return self.photographs.image_id_of(key) or (example and example.image_id)
-
-    def truth_of(self, key: bytes) -> str | None:
-        """The confirmed diagnosis, a code, where the photograph is one of the held-out ones."""
-        row = self.cohort.row_of.get(self.image_id_of(key))
-        if row is not None:
-            return CODES[self.cohort.labels[row]]
-        return self.examples[key].diagnosis if key in self.examples else None
+        return similar_cases.Views(self.store, SimilarCases(self.cohort), self.photographs, self.recognition)
 
 
 class Tabs(NamedTuple):
@@ -233,9 +220,9 @@ def build_tabs(
     store, cohort, folder = material.store, material.cohort, material.store.predictor.checkpoint.folder
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
         with gr.Tab("Answer", id=ANSWER):
-            answer = answer_tab.build(given, store, material.truth_of, material.similar)
+            answer = answer_tab.build(given, store, material.recognition, material.similar)
         with gr.Tab("Metadata influence", id=INFLUENCE):
-            influence = influence_tab.build(given, store, cohort, material.truth_of)
+            influence = influence_tab.build(given, store, cohort, material.recognition)
         # The lessons set controls of the tabs behind them, so these are built first.
         tab_lessons = gr.Tab("Lessons", id="lessons")
         with gr.Tab("Cohort", id="cohort") as tab_cohort:

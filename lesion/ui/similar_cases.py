@@ -1,6 +1,5 @@
 """Confirmed cases like the photograph, below the answer: what is shown, and the endpoint."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from lesion.errors import UserError
 from lesion.inference.photograph_store import Photograph, PhotographStore
 from lesion.report.reading import belongs, read_report
 from lesion.teaching.cohort import ANY
+from lesion.teaching.recognition import Recognition
 from lesion.teaching.similar import AMONG, ANOTHER, NOT_A_DOCTOR, SimilarCases, check_among
 from lesion.ui.api import as_given, endpoint
 from lesion.ui.html import cases, pieces, similar
@@ -42,18 +42,20 @@ class Views:
         store: photographs in use, and the predictor.
         similar: the held-out photographs.
         photographs: their small copies, as far as there are any.
-        image_id_of: key of a photograph to its id, where it is one of the held-out ones.
+        recognition: of the photographs that are held out.
     """
 
     store: PhotographStore
     similar: SimilarCases
     photographs: HeldOutPhotographs
-    image_id_of: Callable[[bytes], str | None]
+    recognition: Recognition
 
     def show(self, photograph: Photograph, answered: str, among: str) -> str:
         """The cases like a photograph that the model answered with this diagnosis, a code."""
         try:
-            found = self.similar.among(photograph.features.embedding, self.image_id_of(photograph.key), among, answered)
+            found = self.similar.among(
+                photograph.features.embedding, self.recognition.of(photograph).image_id, among, answered
+            )
         except UserError as error:
             return pieces.problem(str(error))
         return similar.similar_cases(found, self.photographs)
@@ -65,7 +67,7 @@ class Views:
         metadata = Metadata(age, sex, site)
         photograph = self.store.get(image)
         answered = self.store.predictor.predict(photograph.features, metadata).diagnosis
-        image_id = self.image_id_of(photograph.key)
+        image_id = self.recognition.of(photograph).image_id
         found = self.similar.among(photograph.features.embedding, image_id, among, answered)
         return {
             "held-out photograph": image_id,

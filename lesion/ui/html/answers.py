@@ -7,6 +7,7 @@ import numpy as np
 
 from lesion.data.diagnoses import DIAGNOSES
 from lesion.model.conformal import promise_in_words, set_in_words
+from lesion.teaching.recognition import Recognised
 from lesion.ui.html.pieces import marked
 from lesion.ui.html.wording import unbroken
 from lesion.words import percent
@@ -15,12 +16,16 @@ NOT_DERMOSCOPIC = (
     "This picture looks unlike the dermoscopic photographs that the model was trained on. The model always answers "
     "with one of its seven diagnoses; here the answer may mean little."
 )
+TRAINED_ON = (
+    "The model was trained on this photograph and was told its diagnosis. How well it answers here says little about "
+    "photographs that are new to it. The examples and the photographs in Lessons and Cohort were held out."
+)
 NO_ANSWER = "No answer arrived. Please try again in a few seconds."
 STYLE = """
 .answer h2 { margin: 0; font-size: var(--text-xxl); font-weight: 700; line-height: 1.2; }
 .answer .lead { margin: 0 0 .3rem; }
 .answer .set { margin: 0 0 .6rem; min-height: 4.2em; line-height: 1.4; }
-.answer .problem { margin: 0 0 .7rem; }
+.answer .problem, .answer .change { margin: 0 0 .7rem; }
 .answer ul { list-style: none; margin: 0; padding: 0; }
 .answer li { margin: 0 0 .4rem; padding: 0; }
 .answer .row { display: flex; justify-content: space-between; gap: .6rem; align-items: baseline; line-height: 1.4; }
@@ -45,7 +50,7 @@ def answer(
     members: Sequence[str],
     promised: np.ndarray,
     out_of_distribution: bool,
-    truth: str | None = None,
+    known: Recognised,
 ) -> str:
     """The seven diagnoses as bars, the most probable first, and the prediction set.
 
@@ -54,7 +59,7 @@ def answer(
         members: of the conformal set, codes, the most probable first.
         promised: the share of the photographs of each diagnosis that its sets should contain, float (7,).
         out_of_distribution: whether the picture is unlike a dermoscopic photograph.
-        truth: the confirmed diagnosis of an example, a code.
+        known: of the photograph: its confirmed diagnosis, or that the model was trained on it.
     """
     ranked = sorted(DIAGNOSES, key=lambda d: -probabilities[d.code])
     top = ranked[0]
@@ -68,7 +73,9 @@ def answer(
             f'background:{diagnosis.colour}"></span></div></li>'
         )
     # Folded up, so that a class can guess first.
-    known = f'<details class="truth"><summary>Confirmed diagnosis</summary>{marked(truth)}</details>' if truth else ""
+    truth = f"<summary>Confirmed diagnosis</summary>{marked(known.truth)}" if known.truth else ""
+    truth = truth and f'<details class="truth">{truth}</details>'
+    notice = f'<p class="change" role="note">{TRAINED_ON}</p>' if known.trained_on else ""
     warning = f'<p class="problem" role="alert">{NOT_DERMOSCOPIC}</p>' if out_of_distribution else ""
     left_out = (
         ""
@@ -82,5 +89,5 @@ def answer(
     return (
         f'<div class="answer" aria-live="polite">{warning}<h2>{marked(top.code)}</h2>'
         f'<p class="lead">is the most probable of the seven, at {unbroken(percent(probabilities[top.code]))}.</p>'
-        f"{members_line}<ul>{''.join(rows)}</ul>{known}</div>"
+        f"{members_line}{notice}<ul>{''.join(rows)}</ul>{truth}</div>"
     )

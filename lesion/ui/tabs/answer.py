@@ -19,6 +19,7 @@ from lesion.inference.predictor import Prediction
 from lesion.model.conformal import promise_in_words, set_in_words
 from lesion.report.reading import belongs, read_report
 from lesion.teaching.influence import change_in_words
+from lesion.teaching.recognition import Recognition
 from lesion.ui import similar_cases
 from lesion.ui.api import endpoint
 from lesion.ui.html import answers, heat_map, pieces
@@ -59,12 +60,12 @@ class Answers:
 
     Attributes:
         store: photographs and the predictor.
-        truth_of: key of a photograph to its confirmed diagnosis, a code, where it is one of the held-out images.
+        recognition: of the photographs that the model was trained on or that are held out.
         similar: similar cases.
     """
 
     store: PhotographStore
-    truth_of: Callable[[bytes], str | None]
+    recognition: Recognition
     similar: similar_cases.Views
 
     def changed(self, photograph: Photograph, prediction: Prediction) -> str:
@@ -87,7 +88,7 @@ class Answers:
                 predictor.prediction_set(prediction),
                 predictor.set_promises(metadata),
                 predictor.is_out_of_distribution(photograph.features),
-                self.truth_of(photograph.key),
+                self.recognition.of(photograph),
             ),
             pieces.change(self.changed(photograph, prediction)),
             self.similar.show(photograph, prediction.diagnosis, among),
@@ -120,20 +121,20 @@ class Answers:
             members = set_in_words(predictor.prediction_set(prediction))
             promise = promise_in_words(predictor.set_promises(metadata))
             summary = f"{name}. {members}? {promise} {what_changed}"
+        if self.recognition.of(photograph).trained_on:
+            summary = f"{summary} {answers.TRAINED_ON}"
         return prediction.probabilities, overlay(read_image(image), heat), summary
 
 
-def build(
-    inputs: Inputs, store: PhotographStore, truth_of: Callable[[bytes], str | None], similar: similar_cases.Views
-) -> AnswerTab:
+def build(inputs: Inputs, store: PhotographStore, recognition: Recognition, similar: similar_cases.Views) -> AnswerTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         inputs: the left column.
         store: photographs and the predictor.
-        truth_of, similar: see `Answers`.
+        recognition, similar: see `Answers`.
     """
-    predictor, shown = store.predictor, Answers(store, truth_of, similar)
+    predictor, shown = store.predictor, Answers(store, recognition, similar)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             bars = gr.HTML(pieces.placeholder(pieces.WELCOME), elem_id="answer")
@@ -167,6 +168,7 @@ def build(
         f"'{MOST_PROBABLE}'. Returns the seven probabilities by diagnosis code (at the data set's prevalence, summing "
         "to 1), the heat map laid over the photograph at its own size, and a summary: the most probable diagnosis, the "
         "prediction set with its promise of how often it contains the true diagnosis, and what the metadata changed; a "
-        "warning in place of the set where the picture is unlike a dermoscopic photograph.",
+        "warning in place of the set where the picture is unlike a dermoscopic photograph, and a notice where the "
+        "model was trained on the photograph.",
     )
     return AnswerTab([bars, change, cases, heat], [method, among], shown.show, cases)

@@ -11,6 +11,7 @@ from lesion.data.metadata import FIELDS
 from lesion.inference.photograph_store import PhotographStore
 from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
 from lesion.teaching.influence import ANY_FIELD, CHANGING, MOST_CHANGES, SCALES
+from lesion.teaching.recognition import Recognition
 from lesion.ui.api import as_given, endpoint, in_sentences
 from lesion.ui.html import body_map, pieces
 from lesion.ui.html.charts import contributions
@@ -39,19 +40,17 @@ class InfluenceTab(NamedTuple):
     body_map: gr.HTML
 
 
-def build(
-    inputs: Inputs, store: PhotographStore, cohort: Cohort, truth_of: Callable[[bytes], str | None]
-) -> InfluenceTab:
+def build(inputs: Inputs, store: PhotographStore, cohort: Cohort, recognition: Recognition) -> InfluenceTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         inputs: the left column.
         store: photographs and the predictor.
         cohort: the held-out images, for the alarm.
-        truth_of: see `Answers`.
+        recognition: see `Answers`.
     """
     views = Views(store.predictor, cohort)
-    answers = Answers(views, store, truth_of, partial(served_file, inputs.photo))
+    answers = Answers(views, store, recognition, partial(served_file, inputs.photo))
     with gr.Row():
         prevalence = gr.Radio(
             PREVALENCE_CHOICES, value="dataset", label="How common the diagnoses are, in this tab", min_width=300,
