@@ -65,4 +65,4 @@ class Recognition:
             if match is None or match.row is None:
                 return Recognised(truth=truth, trained_on=match is not None)
             row = match.row
-        return Recognised(self._cohort.table.image_id[row], CODES[self._cohort.labels[row]])
+        return Recognised(self._cohort.table.image_id.iloc[row], CODES[self._cohort.labels[row]])
