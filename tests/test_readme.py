@@ -64,6 +64,15 @@ NOT_RUN = {
         "downloads gigabytes and needs an account",
     "accelerate launch --mixed_precision bf16 train.py --data PATH_TO_HAM10000": "needs several GPUs",
     "hf auth login": "needs an account",
+    **{
+        f"python -m lesion.evaluate --external {arguments}":
+            "needs a collection that may not be given on; tests/report/test_external.py runs the command"
+        for arguments in (
+            "PH2_simple_dataset.csv --images DIR --mapping ph2 --readme README.md",
+            "meta.csv --images DIR --mapping derm7pt",
+            "metadata.csv --images DIR --mapping pad_ufes_20",
+        )
+    },
 }  # fmt: skip
 """The commands that no test runs, and why."""
 
@@ -227,4 +236,6 @@ def test_links_and_paths_lead_somewhere(page):
 
 
 def test_the_readme_is_short():
-    assert len(README.splitlines()) <= 250
+    before, rest = README.split(BEGIN)
+    written_by_hand = before + rest.split(END)[1]
+    assert len(written_by_hand.splitlines()) <= 225

@@ -34,6 +34,8 @@ CLASSES = np.arange(len(CODES))
 MELANOMA = CODES.index("mel")
 MALIGNANT = np.array([d.nature != "benign" for d in DIAGNOSES])
 """bool (7,): melanoma, basal cell carcinoma, and actinic keratosis, which is pre-malignant."""
+ALARM_THRESHOLD = 0.2
+"""The probability of melanoma at which the melanoma alarm rings, where nobody has chosen another."""
 SPECIFICITIES = (90, 95)
 """At which the sensitivity for melanoma is reported, per cent."""
 NO_RULE = "none: reads probabilities"

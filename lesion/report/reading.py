@@ -1,11 +1,12 @@
 """Reads the documents that a report is made of or written into, and says in a sentence what is wrong with one."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from lesion.errors import UserError
 from lesion.files import prepare_file, sha256
-from lesion.model.checkpoint import CONFIG, REPORT
+from lesion.model.checkpoint import CONFIG, REPORT, Checkpoint
 from lesion.report.readme_results import systems_table
 
 BEGIN, END = "<!-- results: begin, written by lesion.evaluate -->", "<!-- results: end -->"
@@ -32,6 +33,16 @@ def read_report(folder: Path) -> dict | None:
 def belongs(report: dict, folder: Path) -> bool:
     """Whether the report is of the checkpoint it lies beside."""
     return report.get("checkpoint") == sha256(folder / CONFIG)
+
+
+def kept_elsewhere(output: Path, checkpoint: Checkpoint) -> dict:
+    """What a report that is to be replaced says of the same checkpoint on other collections: its part "elsewhere", or
+    nothing."""
+    with suppress(UserError):  # a damaged report is replaced too
+        report = read_report(output)
+        if report and belongs(report, checkpoint.folder) and "elsewhere" in report:
+            return {"elsewhere": report["elsewhere"]}
+    return {}
 
 
 def read_systems(path: Path) -> dict:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lesion.metrics.metrics import SPECIFICITIES
 from lesion.report.calibration import CALIBRATED
+from lesion.report.external_words import elsewhere_in_markdown
 from lesion.report.markdown import markdown_table, value_in_words
 
 METRICS = {
@@ -55,6 +56,8 @@ def results_table(report: dict) -> str:
         "",
         *findings(report),
     ]
+    if "elsewhere" in report:
+        lines += ["", *elsewhere_in_markdown(report["elsewhere"])]
     if "systems" in report:
         lines += ["", *systems_table(report["systems"])]
     return "\n".join(lines)

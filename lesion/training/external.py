@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from lesion.data.diagnoses import CODES
+from lesion.data.external_table import ISIC_DIAGNOSES, ISIC_SITES
 from lesion.data.ham10000 import first_five
 from lesion.data.metadata import Metadata
 from lesion.errors import UserError
@@ -22,13 +23,6 @@ from lesion.training.class_folders import ClassFolders
 from lesion.training.config import External
 
 COLUMNS = ("image", "diagnosis", "age_approx", "sex", "anatom_site_general")
-DIAGNOSES = {"MEL": "mel", "NV": "nv", "BCC": "bcc", "AK": "akiec", "BKL": "bkl", "DF": "df", "VASC": "vasc"}
-"""The ISIC archive's codes that are one of HAM10000's diagnoses; squamous cell carcinomas (SCC), for one, are not."""
-SITES = {
-    "lower extremity": "lower extremity", "upper extremity": "upper extremity", "posterior torso": "back",
-    "palms/soles": "acral",
-}  # fmt: skip
-"""The ISIC archive's sites that are one of HAM10000's; "head/neck" may be face, scalp, neck or ear."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +93,9 @@ def read_external(config: External) -> ExternalPhotographs:
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise UserError(f"--external {config.table} lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)}.")
-    table = table[table.diagnosis.isin(DIAGNOSES)]
+    table = table[table.diagnosis.isin(ISIC_DIAGNOSES)]
     if table.empty:
-        raise UserError(f"--external {config.table} has none of the diagnoses {', '.join(DIAGNOSES)}.")
+        raise UserError(f"--external {config.table} has none of the diagnoses {', '.join(ISIC_DIAGNOSES)}.")
     places: dict[str, tuple[ClassFolders, int]] = {}
     for source in config.images:
         folders = ClassFolders(Path(source))
@@ -116,8 +110,8 @@ def read_external(config: External) -> ExternalPhotographs:
     records = []
     for row in table.itertuples():
         try:
-            records.append(Metadata(row.age_approx, row.sex, SITES.get(row.anatom_site_general)))
+            records.append(Metadata(row.age_approx, row.sex, ISIC_SITES.get(row.anatom_site_general)))
         except UserError as error:
             raise UserError(f"--external {config.table}, {row.image}: {error}") from None
-    labels = np.array([CODES.index(DIAGNOSES[diagnosis]) for diagnosis in table.diagnosis])
+    labels = np.array([CODES.index(ISIC_DIAGNOSES[diagnosis]) for diagnosis in table.diagnosis])
     return ExternalPhotographs(labels, records, [places[image] for image in table.image])

@@ -9,6 +9,7 @@ from gradio.components import Component
 
 from lesion.data.metadata import FIELDS
 from lesion.inference.photograph_store import PhotographStore
+from lesion.metrics.metrics import ALARM_THRESHOLD
 from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
 from lesion.teaching.influence import ANY_FIELD, CHANGING, MOST_CHANGES, SCALES
 from lesion.teaching.recognition import Recognition
@@ -19,7 +20,7 @@ from lesion.ui.influence_answers import PREVALENCE_CHOICES, Answers, Views
 from lesion.ui.inputs import Inputs
 from lesion.ui.server.gradio_private import served_file
 
-THRESHOLD = 20
+THRESHOLD = round(100 * ALARM_THRESHOLD)
 """Of the melanoma alarm at first, %."""
 
 

@@ -18,6 +18,7 @@ from lesion.files import sha256
 from lesion.metrics.metrics import DEFINITIONS, RULES
 from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.report import reading
+from lesion.report.external import FIGURES
 from lesion.ui.html.report import comparisons, document, metric_tables, performance
 
 COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))
@@ -27,6 +28,7 @@ OPTIONAL = {
     "subgroups": "subgroups",
     "conformal": "sets",
     "novelty": "out-of-distribution",
+    "elsewhere": "elsewhere",
     "explanations": "explanations",
     "systems": "systems",
     "against": "against",
@@ -128,6 +130,24 @@ def complete_report() -> dict:
                 "plain skin": {"far": False, "images": 48, "caught": 0.625},
             },
         },
+        "elsewhere": {
+            "PH2": {
+                "images": 200,
+                "lesions": 198,
+                "diagnoses": {"mel": 40, "nv": 160},
+                "left out": {},
+                "known": {"age": 0.0, "sex": 0.0, "site": 0.0},
+                "differs": "Another hospital.",
+                "seen": 0,
+                "unlisted": [],
+                "views": {
+                    "no metadata": {
+                        name: {"elsewhere": about(0.7), "here": about(0.8), "difference": about(-0.1)}
+                        for name in FIGURES
+                    }
+                },
+            }
+        },
         "explanations": {
             "images": 1002,
             "lesions": 747,
@@ -214,6 +234,10 @@ def test_a_complete_report_in_words(folder):
     others = section(root, "out-of-distribution")
     assert "noise" in others and "62.5 %" in others and "5.2 % (4.2 % to 6.2 %)" in others
     assert "+4.0 (2.0 to 6.0)" in section(root, "explanations")
+    elsewhere = section(root, "elsewhere")
+    assert ": 200 photographs of 198 lesions (mel 40, nv 160)." in elsewhere and "Another hospital." in elsewhere
+    row = "PH2 0.700 (0.680 to 0.720) Test part 0.800 (0.780 to 0.820) Difference −0.100 (−0.120 to −0.080)"
+    assert f"melanoma AUROC {row}" in elsewhere
     systems = section(root, "systems")
     assert "first − this: +0.031 (0.011 to 0.051)" in systems and "trainings: 0.695, 0.705" in systems
     assert "64 × 64 pixels, 6 epochs" in systems and "2 trainings each" in systems

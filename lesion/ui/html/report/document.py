@@ -16,6 +16,7 @@ from lesion.model.checkpoint import REPORT
 from lesion.report.reading import EVALUATE, belongs, read_report
 from lesion.ui.html import pieces
 from lesion.ui.html.report.comparisons import against, systems
+from lesion.ui.html.report.elsewhere import elsewhere
 from lesion.ui.html.report.figures import figure
 from lesion.ui.html.report.performance import diagnoses, learning, overview, subgroups
 from lesion.ui.html.report.similar import similar_cases
@@ -117,6 +118,7 @@ SECTIONS = (
     Section("subgroups", "Subgroups", ("subgroups",), subgroups),
     Section("sets", "Prediction sets", ("conformal",), conformal),
     Section("out-of-distribution", "Out-of-distribution images", ("novelty",), out_of_distribution),
+    Section("elsewhere", "Elsewhere", ("elsewhere",), elsewhere),
     Section("explanations", "Heat maps", ("explanations",), explanations),
     Section("similar", "Similar cases", ("similar cases",), similar_cases),
     Section("systems", "Reference systems", ("systems",), systems),
