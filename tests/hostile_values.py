@@ -7,6 +7,8 @@ from lesion.errors import parse_number, parse_whole
 from lesion.teaching.cohort import Subgroup, check_rule
 from lesion.teaching.influence import parse_prevalence
 from lesion.teaching.lab import LabSettings
+from lesion.teaching.round_result import Progress, parse_case, parse_guesses
+from lesion.teaching.rounds import RoundSettings
 from lesion.teaching.similar import check_among
 
 VALUES = {
@@ -21,6 +23,7 @@ VALUES = {
 ANSWERED = {"null", "nan", "nan in words", "empty", "arabic digits", "number", "long list"}
 """Values that some parameter takes: unknown, a number, or names of inputs."""
 PREVALENCE = np.full(7, 1 / 7)
+ROUND = RoundSettings(1)
 PARSERS = {
     "a number": lambda a, *_: parse_number("Number", a, 0, 100, "%"),
     "a whole number": lambda a, *_: parse_whole("Number", a, 0, 100),
@@ -30,5 +33,12 @@ PARSERS = {
     "diagnoses to look among": lambda a, *_: check_among(a),
     "a rule": lambda a, *_: check_rule(a),
     "settings of the lab": lambda a, b, c: LabSettings(a, b, c, a, b),
+    "a round's seed": lambda a, *_: RoundSettings(a),
+    "a round's count and mix": lambda a, b, _: RoundSettings(1, a, b),
+    "a round's stages and share": lambda a, b, c: RoundSettings(1, confirmed_only=c, stages=a, misleading_share=b),
+    "a round in a link": lambda a, *_: RoundSettings.of_text(a),
+    "guesses about a case": lambda a, *_: parse_case(a, ROUND),
+    "guesses about a round": lambda a, *_: parse_guesses(a, ROUND),
+    "progress in a round": lambda a, b, _: Progress.of(ROUND, a, b),
 }
 """Each takes three values, of which it reads as many as it needs."""

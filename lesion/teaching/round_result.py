@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lesion.data.diagnoses import CODES
-from lesion.errors import UserError, shown
+from lesion.errors import UserError, parse_whole, shown
 from lesion.metrics.bootstrap import bootstrap_weights, confusion_metrics, interval, weighted_confusions
 from lesion.teaching.rounds import RoundCase, RoundSettings
 
@@ -23,11 +23,11 @@ METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
 """Names of `confusion_metrics`, and ours."""
 PUBLISHED = (
     (
-        "58.6 % of single answers by non-experts and 68.4 % by experts were right, over the same seven diagnoses",
+        "non-experts diagnosed 58.6 % of photographs correctly and experts 68.4 %, over the same seven diagnoses",
         "Rinner et al., J. Med. Internet Res. 22, e15597 (2020), doi.org/10.2196/15597",
     ),
     (
-        "18.8 of 30 photographs were recognised by experts of more than ten years' experience",
+        "experts with more than ten years of experience diagnosed 18.8 of 30 photographs correctly on average",
         "Tschandl et al., Lancet Oncol. 20, 938–947 (2019), doi.org/10.1016/S1470-2045(19)30333-X",
     ),
 )
@@ -56,31 +56,83 @@ class Guess:
             raise UserError(f"Confidence {shown(self.confidence)} is not known; choose {', '.join(CONFIDENCES)}.")
 
 
-def parse_guesses(values: object, settings: RoundSettings, count: int) -> tuple[tuple[Guess, ...], ...]:
-    """The guesses about the first `count` cases of a round, as an API client gives them.
-
-    Args:
-        values: a list of cases; each a list with [diagnosis, confidence] for every stage of the round.
-        settings: of the round.
-        count: of cases that are needed.
+def parse_case(values: object, settings: RoundSettings) -> tuple[Guess, ...]:
+    """The guesses about one case as a browser or an API client gives them: for each stage so far, [diagnosis,
+    confidence].
 
     Raises:
         UserError: it is something else, or a diagnosis that the round does not offer.
     """
-    stages = len(settings.stages)
-    if not isinstance(values, list) or len(values) != count or not all(
-        isinstance(case, list) and len(case) == stages and all(isinstance(g, list) and len(g) == 2 for g in case)
-        for case in values
+    stages = settings.stages
+    if not isinstance(values, list) or len(values) > len(stages) or not all(
+        isinstance(guess, list) and len(guess) == 2 for guess in values
     ):  # fmt: skip
         raise UserError(
-            f"The guesses {shown(values)} are not accepted; give a list of {count} cases, each a list with "
-            f"[diagnosis, confidence] for {', '.join(settings.stages)}."
+            f"The guesses {shown(values)} are not accepted; give for each case a list with [diagnosis, confidence] for "
+            f"{', '.join(stages)}."
         )
-    guesses = tuple(tuple(Guess(*guess) for guess in case) for case in values)
-    for guess in (guess for case in guesses for guess in case):
+    guesses = tuple(Guess(*guess) for guess in values)
+    for guess in guesses:
         if guess.diagnosis not in settings.diagnoses:
             raise UserError(f"This round has no {guess.diagnosis}; choose {', '.join(settings.diagnoses)}.")
     return guesses
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a reader is. It is all that the browser keeps of a round: the server keeps nothing.
+
+    Attributes:
+        settings: of the round.
+        guesses: by case, one for each stage; those of the last case may be fewer.
+        opened: cases that the reader has left behind.
+    """
+
+    settings: RoundSettings
+    guesses: tuple[tuple[Guess, ...], ...]
+    opened: int
+
+    @classmethod
+    def of(cls, settings: RoundSettings, guesses: object, opened: object) -> "Progress":
+        """Progress from what a browser gives.
+
+        Raises:
+            UserError: it is not that of a round.
+        """
+        opened = parse_whole("Number of cases left behind", opened, 0, settings.count)
+        if not isinstance(guesses, list) or len(guesses) > min(opened + 1, settings.count):
+            raise UserError(f"The guesses {shown(guesses)} are not those of {opened} cases and one more.")
+        parsed = tuple(parse_case(case, settings) for case in guesses)
+        if len(parsed) < opened or any(len(case) < len(settings.stages) for case in parsed[:opened]):
+            raise UserError(f"The guesses of the first {opened} cases are not complete; guess at every stage.")
+        return cls(settings, parsed, opened)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the reader has left the last case behind."""
+        return self.opened == self.settings.count
+
+    @property
+    def of_case(self) -> tuple[Guess, ...]:
+        """The guesses about the case that the reader looks at."""
+        return self.guesses[self.opened] if len(self.guesses) > self.opened else ()
+
+    @property
+    def stage(self) -> str | None:
+        """The stage whose guess is to come; None where the truth of the case is."""
+        given, stages = len(self.of_case), self.settings.stages
+        return stages[given] if given < len(stages) else None
+
+
+def parse_guesses(values: object, settings: RoundSettings) -> tuple[tuple[Guess, ...], ...]:
+    """The guesses about a whole round, as an API client gives them: a list of cases, each as `parse_case` takes it.
+
+    Raises:
+        UserError: it is something else, or not complete.
+    """
+    if not isinstance(values, list) or len(values) != settings.count:
+        raise UserError(f"The guesses {shown(values)} are not accepted; give a list of {settings.count} cases.")
+    return Progress.of(settings, values, settings.count).guesses
 
 
 def decisions_of(guesses: Sequence[Sequence[Guess]]) -> np.ndarray:

@@ -198,6 +198,11 @@ def draw_round(cohort: Cohort, photographs: Container[str], settings: RoundSetti
     """
     table = cohort.table
     pool = np.array([image_id in photographs for image_id in table.image_id])
+    if not pool.any():
+        raise UserError(
+            "This checkpoint comes without its held-out photographs, so there is nothing to judge; add them with "
+            "python -m lesion.photographs --data HAM10000 --checkpoint FOLDER."
+        )
     if settings.confirmed_only:
         pool &= (table.dx_type == CONFIRMED).to_numpy()
     rows = np.flatnonzero(pool)

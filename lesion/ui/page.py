@@ -19,6 +19,7 @@ from lesion.teaching.lab import Lab
 from lesion.teaching.lessons import Lessons
 from lesion.teaching.lessons.drawn_on import drawn_photograph
 from lesion.teaching.recognition import Recognition
+from lesion.teaching.round_cases import Rounds
 from lesion.teaching.similar import SimilarCases
 from lesion.ui import inputs, link, similar_cases
 from lesion.ui.example_photographs import load_examples
@@ -30,6 +31,7 @@ from lesion.ui.tabs import influence as influence_tab
 from lesion.ui.tabs import lab as lab_tab
 from lesion.ui.tabs import lessons as lessons_tab
 from lesion.ui.tabs import report as report_tab
+from lesion.ui.tabs import round as round_tab
 
 ANSWER, INFLUENCE = "answer", "influence"
 """The ids of the two tabs that answer about the photograph."""
@@ -105,6 +107,11 @@ class Material:
         return cls(PhotographStore(predictor), cohort, photographs, lab, lessons, recognition)
 
     @cached_property
+    def rounds(self) -> Rounds:
+        """The reader rounds."""
+        return Rounds(self.cohort, self.photographs)
+
+    @cached_property
     def similar(self) -> similar_cases.Views:
         """Held-out photographs like the one in view."""
         return similar_cases.Views(self.store, SimilarCases(self.cohort), self.photographs, self.recognition)
@@ -117,14 +124,14 @@ class Tabs(NamedTuple):
         all: the component that holds them.
         answer, influence: the two that answer about the photograph.
         lessons: sets the inputs of others.
-        cases: lists whose clicks carry the id of a held-out image.
+        cases: events that carry the id of a held-out image to open.
     """
 
     all: gr.Tabs
     answer: answer_tab.AnswerTab
     influence: influence_tab.InfluenceTab
     lessons: lessons_tab.LessonsTab
-    cases: list[gr.HTML]
+    cases: list[Callable]
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,8 @@ def build_tabs(
             influence = influence_tab.build(given, store, cohort, material.recognition)
         # The lessons set controls of the tabs behind them, so these are built first.
         tab_lessons = gr.Tab("Lessons", id="lessons")
+        with gr.Tab("Reader round", id="round"):
+            round_view = round_tab.build(material.rounds)
         with gr.Tab("Cohort", id="cohort") as tab_cohort:
             used, cases = cohort_tab.build(cohort, material.photographs, tab_cohort)
         with gr.Tab("Training lab", id="lab"):
@@ -242,7 +251,8 @@ def build_tabs(
     # The tabs about all photographs have no use for the left column; the style sheet hides it there.
     for tab in tabs_of(tabs):
         tab.select(None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private")
-    return Tabs(tabs, answer, influence, lessons, [answer.similar, *cases])
+    opens_a_case = [*(listed.click for listed in (answer.similar, *cases)), round_view.select]
+    return Tabs(tabs, answer, influence, lessons, opens_a_case)
 
 
 def tabs_of(tabs: gr.Tabs) -> list[gr.Tab]:
@@ -306,8 +316,8 @@ def connect_choices(
         return event.site, inputs.now()
 
     strip.click(choose_example, None, [*given.record, chosen], **inputs.CHOICE)
-    for cases in tabs.cases:
-        cases.click(choose_case, None, [tabs.all, *given.record, chosen], **inputs.CHOICE).then(
+    for case_chosen in tabs.cases:
+        case_chosen(choose_case, None, [tabs.all, *given.record, chosen], **inputs.CHOICE).then(
             None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
         )
     tabs.influence.age_curve.click(choose_age, None, [given.age, chosen], **inputs.CHOICE)

@@ -1,7 +1,20 @@
 """The page's style sheet: the theme's rules, then each piece's own, which stand beside the HTML that they are for."""
 
 from lesion.ui import theme
-from lesion.ui.html import alarms, answers, body_map, cases, examples, heading, heat_map, lesson_steps, pieces, similar
+from lesion.ui.html import (
+    alarms,
+    answers,
+    body_map,
+    cases,
+    examples,
+    heading,
+    heat_map,
+    lesson_steps,
+    pieces,
+    round_results,
+    round_steps,
+    similar,
+)
 from lesion.ui.html.charts import comparison, contributions, learning_curve, roc_curve, style
 from lesion.ui.html.report import document, tables
 
@@ -18,6 +31,6 @@ PLACES = """
 """Places keep their height while they wait for their content, so that the page does not jump."""
 PIECES = (
     heading, pieces, examples, answers, heat_map, body_map, alarms, cases, similar, lesson_steps, style, contributions,
-    comparison, roc_curve, learning_curve, document, tables,
+    comparison, roc_curve, learning_curve, document, tables, round_steps, round_results,
 )  # fmt: skip
 STYLE = "".join([theme.STYLE, PLACES, *(piece.STYLE for piece in PIECES)])

@@ -12,8 +12,10 @@ from lesion.teaching.round_result import (
     CONFIDENCES,
     Followed,
     Guess,
+    Progress,
     by_confidence,
     decisions_of,
+    parse_case,
     parse_guesses,
     round_result,
 )
@@ -117,22 +119,54 @@ def test_right_guesses_are_counted_by_confidence(played):
 @pytest.mark.parametrize(
     "values, words",
     [
-        (None, "The guesses None are not accepted; give a list of 1 cases, each a list with"),
-        ([], "give a list of 1 cases"),
-        ([[["mel", "sure"]]], "[diagnosis, confidence] for photograph, metadata, model."),
-        ([[["mel", "sure"], ["mel", "sure"], ["mel"]]], "are not accepted"),
-        ([[["wart", "sure"]] * 3], "Guess 'wart' is not a diagnosis; choose mel,"),
-        ([[["mel", 5]] * 3], "Confidence 5 is not known; choose unsure, fairly sure, sure."),
-        ([[[["mel"], {}]] * 3], "Guess ['mel'] is not a diagnosis"),
+        (None, "The guesses None are not accepted; give for each case a list with [diagnosis, confidence] for"),
+        ([["mel", "sure"], ["mel", "sure"], ["mel"]], "for photograph, metadata, model."),
+        ([["mel", "sure"]] * 4, "are not accepted"),
+        ([["wart", "sure"]], "Guess 'wart' is not a diagnosis; choose mel,"),
+        ([["mel", 5]], "Confidence 5 is not known; choose unsure, fairly sure, sure."),
+        ([[["mel"], {}]], "Guess ['mel'] is not a diagnosis"),
     ],
 )
 def test_guesses_that_are_none_are_refused_in_a_sentence(values, words):
     with pytest.raises(UserError, match=re.escape(words)):
-        parse_guesses(values, SETTINGS, 1)
+        parse_case(values, SETTINGS)
 
 
 def test_guesses_of_a_round_of_two_diagnoses():
     settings = RoundSettings(0, 10, "melanoma or nevus", stages=("photograph",))
-    assert parse_guesses([[["nv", "sure"]]], settings, 1) == ((Guess("nv", "sure"),),)
+    assert parse_case([["nv", "sure"]], settings) == (Guess("nv", "sure"),)
     with pytest.raises(UserError, match=r"This round has no bcc; choose mel, nv\."):
-        parse_guesses([[["bcc", "sure"]]], settings, 1)
+        parse_case([["bcc", "sure"]], settings)
+
+
+def test_progress_leads_through_stages_and_cases():
+    full, some = [["nv", "sure"]] * 3, [["nv", "sure"]]
+    for guesses, opened, stage in (([], 0, "photograph"), ([some], 0, "metadata"), ([full, some * 2], 1, "model")):
+        assert Progress.of(SETTINGS, guesses, opened).stage == stage
+    assert Progress.of(SETTINGS, [full], 0).stage is None, "the truth of the first case"
+    assert Progress.of(SETTINGS, [full], 1).of_case == ()
+    assert not Progress.of(SETTINGS, [full] * 30, 29).finished and Progress.of(SETTINGS, [full] * 30, 30).finished
+    assert len(parse_guesses([full] * 30, SETTINGS)) == 30
+
+
+@pytest.mark.parametrize(
+    "guesses, opened, words",
+    [
+        ([], 1, "The guesses of the first 1 cases are not complete"),
+        ([[["nv", "sure"]]], 1, "are not complete; guess at every stage."),
+        ([[], []], 0, "are not those of 0 cases and one more."),
+        ([], 31, "Number of cases left behind 31 is not accepted; give a number from 0 to 30."),
+        ("many", 0, "The guesses 'many' are not those of"),
+    ],
+)
+def test_progress_that_is_none_is_refused_in_a_sentence(guesses, opened, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        Progress.of(SETTINGS, guesses, opened)
+
+
+@pytest.mark.parametrize("values", [None, [], [[["nv", "sure"]] * 3] * 29, {"a": 1}])
+def test_a_result_needs_all_cases(values):
+    with pytest.raises(UserError, match="give a list of 30 cases"):
+        parse_guesses(values, SETTINGS)
+    with pytest.raises(UserError, match="are not complete"):
+        parse_guesses([[["nv", "sure"]] * 2] * 30, SETTINGS)

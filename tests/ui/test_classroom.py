@@ -27,6 +27,7 @@ DATASET = ("dataset", 2)
 ENDPOINTS = (
     "/predict", "/three_answers", "/shapley", "/age_curve", "/body_map", "/smallest_change", "/alarm", "/sweep",
     "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads", "/model_report", "/similar_cases",
+    "/round_stage", "/round_truth", "/round_result", "/round_file",
 )  # fmt: skip
 ANYONE = ("any",) * 5
 

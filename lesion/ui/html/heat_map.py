@@ -57,8 +57,6 @@ def heat(
         size: of the photograph, width and height, pixels.
         box: the part of it that the model reads: left, top, right, bottom, pixels. The rest is shaded.
     """
-    buffer = io.BytesIO()
-    layer.save(buffer, "PNG", transparency=bytes(range(256)), compress_level=1)
     name = html.escape(BY_CODE[code].name)
     if strength == 0:
         text = f"Nothing in this photograph is evidence for {name}."
@@ -74,11 +72,18 @@ def heat(
         )
     return (
         f'<figure class="heat"><div class="frame"><img src="{data_uri(photograph, "jpeg")}" alt="The photograph">'
-        f'<img class="layer" src="{data_uri(buffer.getvalue(), "png")}" alt="Heat map: {text}">{square}</div>'
+        f'<img class="layer" src="{data_uri(layer_png(layer), "png")}" alt="Heat map: {text}">{square}</div>'
         f'<div class="scale"><span>no evidence</span><span class="ramp"></span><span>most</span></div>'
         f"<figcaption>{text} The scale is shared with the most probable diagnosis ({html.escape(method)}).{note}"
         f"</figcaption></figure>"
     )
+
+
+def layer_png(layer: Image.Image) -> bytes:
+    """A heat layer as PNG, the warmer the less transparent."""
+    buffer = io.BytesIO()
+    layer.save(buffer, "PNG", transparency=bytes(range(256)), compress_level=1)
+    return buffer.getvalue()
 
 
 def place(size: tuple[int, int], box: tuple[int, int, int, int]) -> str:

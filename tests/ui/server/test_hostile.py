@@ -81,6 +81,7 @@ def test_the_app_answers_or_explains_every_file_and_does_not_grow(server, tiny_a
     assert grown < GROWTH
 
 
+ROUND, GUESSES = [1, 10, "balanced", False, ["metadata", "model"], 0.2], [["mel", "sure"]] * 3
 LAB, SUBGROUP = [["age", "sex"], "none", 1, 0.001, 0], ["any"] * 5
 CALLS = {
     "predict": [IMAGE, *RECORD, "most probable"],
@@ -99,6 +100,10 @@ CALLS = {
     "train_head": LAB,
     "compare_heads": [*LAB, *LAB],
     "model_report": [],
+    "round_stage": [*ROUND, 1, "photograph"],
+    "round_truth": [*ROUND, 1, GUESSES],
+    "round_result": [*ROUND, [GUESSES] * 10],
+    "round_file": [*ROUND, [GUESSES] * 10, "csv"],
 }
 """Every endpoint with values that are right."""
 
