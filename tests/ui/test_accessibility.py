@@ -1,9 +1,19 @@
 """The page for everybody: axe-core on every tab, the keyboard alone, and what is in sight without scrolling."""
 
 import pytest
+from readers import at
 
 from conftest import Page, expect
 
+NINE_CASES = """
+() => {
+  const kept = JSON.parse(localStorage.getItem('reader-rounds')), round = kept.rounds[kept.at];
+  round.guesses = Array(10).fill(round.guesses[0]);
+  round.opened = 9;
+  localStorage.setItem('reader-rounds', JSON.stringify(kept));
+}
+"""
+"""A reader round in which nine cases are behind the reader."""
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 
 
@@ -69,6 +79,24 @@ def test_axe_finds_nothing_serious_on_any_tab(server, browser, scheme, options):
     page.locator("#guess input").first.click()
     page.click("#to-see")
     expect(page.locator("#reveal table")).to_be_visible()
+    check()
+    open_tab(page, "Reader round")
+    expect(page.locator("#round [data-do=begin]")).to_be_visible()
+    check()
+    page.click("#round [data-do=begin]")
+    for given in range(3):
+        expect(page.locator(at(0, given))).to_be_visible()
+        page.locator("#round .choices label").first.click()
+        if given != 1:
+            check()
+        page.click("#round [data-sure=sure]")
+    expect(page.locator(at(0, 3))).to_be_visible()
+    check()
+    page.evaluate(NINE_CASES)
+    page.click("#round [data-do=next]")  # the view is older than the guesses
+    expect(page.locator(at(9, 3))).to_be_visible()
+    page.click("#round [data-do=next]")
+    expect(page.locator("#round [data-view=result]")).to_be_visible()
     check()
     open_tab(page, "Cohort")
     expect(page.locator("#confusions table").first).to_be_visible()

@@ -42,7 +42,8 @@ function late() {
   note.className = 'late problem';
   note.setAttribute('role', 'alert');
   note.innerHTML = 'No answer arrived. Your guess is kept. <button type="button" data-do="retry">Try again</button>';
-  shown.prepend(note);
+  const hint = shown.querySelector('.hint');
+  hint ? hint.after(note) : shown.prepend(note);
 }
 function begin(text) {
   if (!(text in kept.rounds)) kept.rounds[text] = { guesses: [], opened: 0 };

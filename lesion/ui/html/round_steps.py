@@ -70,6 +70,7 @@ STYLE = """
   min-height: 2.2rem; }
 .round details { margin-top: .7rem; }
 .round .buttons { display: flex; flex-wrap: wrap; gap: .5rem; margin: .7rem 0 0; }
+.round .late { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; margin: .3rem 0; }
 .round .hint { min-height: 1.4em; margin: .2rem 0 0; font-size: var(--text-sm); }
 .round.waiting .sure, .round.waiting .go { opacity: .5; }
 .round .said { list-style: none; margin: 0 0 .6rem; padding: 0; }
