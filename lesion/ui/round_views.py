@@ -28,7 +28,7 @@ def settings_of(text: object, identity: str) -> RoundSettings:
     Raises:
         UserError: it is no round, or one of another checkpoint.
     """
-    settings, _, checkpoint = text.rpartition("_") if isinstance(text, str) else ("", "", "")
+    settings, _, checkpoint = text.rpartition("_") if isinstance(text, str) else (text, "", "")
     found = RoundSettings.of_text(settings)
     if checkpoint != identity:
         raise UserError(

@@ -33,6 +33,7 @@ function ask(event, text, more) {
   trigger(event);
 }
 function late() {
+  clearTimeout(waiting);
   waiting = 0;
   const shown = view();
   if (!shown) return;
@@ -47,9 +48,7 @@ function late() {
 }
 function begin(text) {
   if (!(text in kept.rounds)) kept.rounds[text] = { guesses: [], opened: 0 };
-  kept.at = text;
   save();
-  address(text);
   ask('click', text);
 }
 function leave(text, seed) {
@@ -100,9 +99,18 @@ element.addEventListener('click', event => {
   } else if (button.dataset.sure) guess(shown, text, own, button.dataset.sure);
 });
 
-function arrived() {
+// The last answer came; the view itself may be as it was before.
+function settle() {
   clearTimeout(waiting);
   waiting = 0;
+  view()?.classList.remove('waiting');
+  view()?.querySelector('.late')?.remove();
+}
+window.roundSettled = settle;
+window.roundFailed = () => waiting && late();
+
+function arrived() {
+  settle();
   const shown = view();
   if (!shown) return;
   const kind = shown.dataset.view, text = shown.dataset.round;
@@ -115,6 +123,10 @@ function arrived() {
       shown.querySelector('[data-do=again]').hidden = false;
     }
   } else {
+    load();
+    kept.at = text;
+    save();
+    address(text);
     const heading = shown.querySelector('h2');
     heading.focus({ preventScroll: true });
     shown.scrollIntoView({ block: 'start' });
@@ -123,7 +135,7 @@ function arrived() {
 watch('value', arrived);
 
 load();
+arrived();
 const asked = new URLSearchParams(location.search).get('round') ?? kept.at;
 if (asked) ask('submit', asked);
-else arrived();
 """

@@ -82,8 +82,11 @@ def build(rounds: Rounds) -> gr.HTML:
     gr.on([control.input for control in controls], choose, controls, view, trigger_mode="always_last", **quiet)
     # The browser waits for an answer before it asks for the next one, or asks for the same again.
     asked = {"js": SAYS, "trigger_mode": "multiple", **quiet}
-    view.click(lambda said: in_place(lambda: views.opened(said)[1]), says, view, **asked)
-    view.submit(arrive, says, [view, *controls], **asked)
+    shown = view.click(lambda said: in_place(lambda: views.opened(said)[1]), says, view, **asked)
+    restored = view.submit(arrive, says, [view, *controls], **asked)
+    for answered in (shown, restored):
+        answered.success(None, None, None, js="() => window.roundSettled()", api_visibility="private")
+        answered.failure(None, None, None, js="() => window.roundFailed()", api_visibility="private")
     add_endpoints(answers, controls)
     return view
 

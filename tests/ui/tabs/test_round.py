@@ -105,6 +105,10 @@ def test_a_round_on_a_phone_by_touch_survives_reloads(server, browser, rounds, g
     page.goto(server)  # and from another tab, without the link
     page.get_by_role("tab", name="Reader round", exact=True).tap()
     expect(page.locator(at(0, 3))).to_be_visible()
+    person.press("#round [data-do=leave]")
+    expect(page.locator("#round [data-do=begin]")).to_have_text("Continue with case 1")
+    person.press("#round [data-do=begin]")
+    expect(page.locator(at(0, 3))).to_be_visible()
     wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) <= 0, "nothing hangs over the edge"
     person.press("#round [data-do=next]")
@@ -159,6 +163,14 @@ def test_links_that_are_not_of_here_say_so(server, browser, rounds):
     page.goto(f"{server}/?tab=round&round=<script>alert(1)</script>")
     expect(page.locator("#round [role=alert]")).to_contain_text("is not a round; copy the whole link")
     expect(page.locator("#round [data-do=begin]")).to_be_visible()
+    page.close()
+
+
+def test_a_link_to_the_round_in_view_is_answered_too(server, browser, rounds):
+    """Then the answer changes nothing on the page."""
+    page = browser.new_page()
+    page.goto(link(server, rounds, RoundSettings(1)))
+    expect(page.locator("#round [data-view=intro]:not(.waiting)")).to_be_visible()
     page.close()
 
 
