@@ -122,6 +122,27 @@ class RoundSettings:
         return round(self.misleading_share * self.count)
 
 
+def text_of(settings: RoundSettings, identity: str) -> str:
+    """A round as links name it: its settings, and the checkpoint whose cases these are."""
+    return f"{settings.text}_{identity}"
+
+
+def settings_of(text: object, identity: str) -> RoundSettings:
+    """The settings in a link.
+
+    Raises:
+        UserError: it is no round, or one of another checkpoint.
+    """
+    settings, _, checkpoint = text.rpartition("_") if isinstance(text, str) else (text, "", "")
+    found = RoundSettings.of_text(settings)
+    if checkpoint != identity:
+        raise UserError(
+            f"This round was made for another checkpoint ({shown(checkpoint)}); here it would have other cases. Choose "
+            f"or start that checkpoint, or begin a round of this one ({identity})."
+        )
+    return found
+
+
 def parse_stages(stages: object) -> tuple[str, ...]:
     """The stages of a round, in the order of STAGES.
 

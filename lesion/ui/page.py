@@ -233,7 +233,7 @@ def build_tabs(
         # The lessons set controls of the tabs behind them, so these are built first.
         tab_lessons = gr.Tab("Lessons", id="lessons")
         with gr.Tab("Reader round", id="round"):
-            round_view = round_tab.build(material.rounds)
+            readers = round_tab.build(material.rounds)
         with gr.Tab("Cohort", id="cohort") as tab_cohort:
             used, cases = cohort_tab.build(cohort, material.photographs, tab_cohort)
         with gr.Tab("Training lab", id="lab"):
@@ -243,15 +243,17 @@ def build_tabs(
         prevalence, share, _, threshold, _ = influence.controls
         controls = {
             "prevalence": prevalence, "share": share, "threshold": threshold, "used": used, "weighting": weighting,
+            "round": readers.wanted,
         }  # fmt: skip
         with tab_lessons:
             lessons = lessons_tab.build(material.lessons, open_photograph, given.record, controls, tabs, chosen)
     for event in lessons.settings:
         event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
+        event.then(None, readers.wanted, readers.wanted, js=round_tab.OPEN, api_visibility="private")
     # The tabs about all photographs have no use for the left column; the style sheet hides it there.
     for tab in tabs_of(tabs):
         tab.select(None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private")
-    opens_a_case = [*(listed.click for listed in (answer.similar, *cases)), round_view.select]
+    opens_a_case = [*(listed.click for listed in (answer.similar, *cases)), readers.view.select]
     return Tabs(tabs, answer, influence, lessons, opens_a_case)
 
 

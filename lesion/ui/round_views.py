@@ -10,32 +10,11 @@ from lesion.teaching.paper import FORMATS, render
 from lesion.teaching.round_cases import Rounds
 from lesion.teaching.round_files import round_csv, round_page
 from lesion.teaching.round_result import Progress, by_confidence, decisions_of, parse_case, parse_guesses, round_result
-from lesion.teaching.rounds import CONFIRMED, RoundCase, RoundSettings
+from lesion.teaching.rounds import CONFIRMED, RoundCase, RoundSettings, settings_of, text_of
 from lesion.ui.html import heat_map, round_results, round_steps
 from lesion.ui.html.wording import data_uri
 
 KINDS = ("csv", *FORMATS)
-
-
-def text_of(settings: RoundSettings, identity: str) -> str:
-    """A round as links name it: its settings, and the checkpoint whose cases these are."""
-    return f"{settings.text}_{identity}"
-
-
-def settings_of(text: object, identity: str) -> RoundSettings:
-    """The settings in a link.
-
-    Raises:
-        UserError: it is no round, or one of another checkpoint.
-    """
-    settings, _, checkpoint = text.rpartition("_") if isinstance(text, str) else (text, "", "")
-    found = RoundSettings.of_text(settings)
-    if checkpoint != identity:
-        raise UserError(
-            f"This round was made for another checkpoint ({shown(checkpoint)}); here it would have other cases. Choose "
-            f"or start that checkpoint, or begin a round of this one ({identity})."
-        )
-    return found
 
 
 def settings_from(

@@ -24,8 +24,7 @@ from readers import PHONE, Keyboard, Touch, play, some_guesses
 
 from conftest import CHROMIUM, CHROMIUM_OPTIONS, start_app
 from lesion.model.checkpoint import load_checkpoint
-from lesion.teaching.rounds import STAGES, RoundSettings
-from lesion.ui.round_views import text_of
+from lesion.teaching.rounds import STAGES, RoundSettings, text_of
 from load import Observed, Visitor, stop
 
 CASES = 30

@@ -26,8 +26,9 @@ class Setup:
         metadata: the record to set, or None.
         image_id: the held-out photograph to set, or None.
         artefact: what to draw on it, a name of `lesion.data.artefacts.ARTEFACTS` and a strength, or None.
-        controls: values of other controls, by name: "prevalence", "share", "threshold", "used", "weighting".
-        tab: the tab to open: "influence", "cohort", "lab", or None to stay.
+        controls: values of other controls, by name: "prevalence", "share", "threshold", "used", "weighting";
+            or "round", the text of a reader round to open.
+        tab: the tab to open: "influence", "cohort", "lab", "round", or None to stay.
     """
 
     label: str

@@ -4,7 +4,7 @@ import numpy as np
 
 from lesion.errors import UserError
 from lesion.teaching.lessons.common import HeldOutCases, Lesson, Reveal, Setup, share_in_words
-from lesion.teaching.rounds import RoundCase, RoundSettings, draw_round
+from lesion.teaching.rounds import RoundCase, RoundSettings, draw_round, text_of
 
 ROUND = RoundSettings(seed=3, count=10, misleading_share=0.3)
 """The short round that the lesson opens."""
@@ -34,6 +34,8 @@ def make(cases: HeldOutCases) -> Lesson | None:
     except UserError:
         return None
 
+    identity = cases.cohort.predictor.checkpoint.identity
+
     def reveal() -> Reveal:
         found = sureness([drawn(seed) for seed in range(ROUNDS)])
         false, true = found[True].mean(), found[False].mean()
@@ -61,7 +63,7 @@ def make(cases: HeldOutCases) -> Lesson | None:
             "probable diagnoses are exchanged, and the heat map is the one of the false diagnosis. At the end the "
             "round says which they were, and how often you followed them.",
         ),
-        (Setup("Open the round", tab="round"),),
+        (Setup("Open the round", controls={"round": text_of(ROUND, identity)}, tab="round"),),
         "Can you tell a false answer by how sure it looks?",
         ("Yes: false answers are less sure", "No: they look as sure as the right ones"),
         reveal,

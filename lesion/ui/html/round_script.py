@@ -136,6 +136,7 @@ watch('value', arrived);
 
 load();
 arrived();
-const asked = new URLSearchParams(location.search).get('round') ?? kept.at;
+window.openRound = text => ask('submit', text);
+const asked = window.wantedRound ?? new URLSearchParams(location.search).get('round') ?? kept.at;
 if (asked) ask('submit', asked);
 """

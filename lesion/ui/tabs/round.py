@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import gradio as gr
 from gradio.components import Component
@@ -38,6 +39,14 @@ AT_ONCE = 8
 """Views that are made at once; each takes milliseconds, but for a heat map that is not there yet."""
 SAYS = "() => [window.readerRound()]"
 """What the browser keeps of the round; see `lesion.ui.round_views.what_browser_says`."""
+OPEN = """
+text => {
+  if (text && window.openRound) window.openRound(text);
+  else if (text) window.wantedRound = text;
+  return '';
+}
+"""
+"""Opens a round by its text, now or as soon as the tab is there."""
 COPY_LINK = """
 async () => {
   const link = new URL(location.pathname, location.href);
@@ -50,14 +59,23 @@ async () => {
 """
 
 
-def build(rounds: Rounds) -> gr.HTML:
+class RoundTab(NamedTuple):
+    """The tab's parts that the page connects.
+
+    Attributes:
+        view: its event `select` carries the id of a held-out image.
+        wanted: the text of a round that is to be opened by OPEN.
+    """
+
+    view: gr.HTML
+    wanted: gr.Textbox
+
+
+def build(rounds: Rounds) -> RoundTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         rounds: of the checkpoint.
-
-    Returns:
-        The component whose event `select` carries the id of a held-out image.
     """
     views = Views(rounds)
     with gr.Row(equal_height=False, elem_id="round-room"):
@@ -88,7 +106,7 @@ def build(rounds: Rounds) -> gr.HTML:
         answered.success(None, None, None, js="() => window.roundSettled()", api_visibility="private")
         answered.failure(None, None, None, js="() => window.roundFailed()", api_visibility="private")
     add_endpoints(answers, controls)
-    return view
+    return RoundTab(view, gr.Textbox(visible=False))
 
 
 def in_place(make: Callable[..., str], *values: object) -> str:

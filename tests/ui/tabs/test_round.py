@@ -19,12 +19,13 @@ from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
 from lesion.teaching.cohort import Cohort
+from lesion.teaching.lessons.wrong_machine import ROUND
 from lesion.teaching.paper import render
 from lesion.teaching.round_cases import Rounds
 from lesion.teaching.round_files import round_csv, round_page
 from lesion.teaching.round_result import Guess, Progress, decisions_of, round_result
-from lesion.teaching.rounds import STAGES, RoundSettings
-from lesion.ui.round_views import Answers, Views, settings_of, text_of
+from lesion.teaching.rounds import STAGES, RoundSettings, settings_of, text_of
+from lesion.ui.round_views import Answers, Views
 
 PHONE = {"width": 390, "height": 844}
 SETTINGS = RoundSettings(7)
@@ -171,6 +172,15 @@ def test_a_link_to_the_round_in_view_is_answered_too(server, browser, rounds):
     page = browser.new_page()
     page.goto(link(server, rounds, RoundSettings(1)))
     expect(page.locator("#round [data-view=intro]:not(.waiting)")).to_be_visible()
+    page.close()
+
+
+def test_a_lesson_opens_its_round(server, browser):
+    page = browser.new_page()
+    page.goto(f"{server}/?lesson=wrong-machine")
+    page.get_by_role("button", name="Open the round").click()
+    expect(page.locator("#round [data-view=intro]")).to_contain_text(f"{ROUND.misleading_count} of the model's 10")
+    expect(page.locator("#round-seed input")).to_have_value(str(ROUND.seed))
     page.close()
 
 
