@@ -4,7 +4,9 @@ Do this once, at the end. Prints every metric with a 95 % interval (bootstrap by
 writes report.json, its figures and the model card. The figures come from the embeddings stored with the checkpoint. The
 network also runs over the test photographs as in the app, and has to give the same embeddings and answers. --readme
 FILE replaces the results between that file's markers; --against CHECKPOINT compares with another checkpoint on the same
-images, paired.
+images, paired; --near-duplicates looks for test photographs that are nearly in the training part, for which the network
+runs over the training photographs too; --originals and --others measure whether the app recognises photographs that the
+model has seen.
 
 `--external TABLE.csv --images DIR` scores photographs of another collection instead, and adds the figures to the report
 that the checkpoint has. The table has the columns image_id and dx and, where known, age, sex, localization and
@@ -27,10 +29,12 @@ from lesion.report.build import build_report, check_fresh_pass, photographs_repo
 from lesion.report.explanations import explanation_report
 from lesion.report.external import evaluate_external
 from lesion.report.localisation import MASKS, has_masks, read_masks
+from lesion.report.near_duplicates import near_duplicates
 from lesion.report.out_of_distribution_images import scikit_image_samples
 from lesion.report.printing import print_elsewhere, print_report
 from lesion.report.reading import kept_elsewhere, read_systems, split_at_markers
 from lesion.report.readme_results import results_table
+from lesion.report.recognition import recognition_report
 from lesion.report.writing import write_between_markers, write_elsewhere, write_report
 
 
@@ -48,6 +52,9 @@ def main() -> None:
     parser.add_argument("--against", help="another checkpoint, to compare with on the same images")
     parser.add_argument("--output", type=Path, help="folder of the report (default: the checkpoint's)")
     parser.add_argument("--readme", type=Path, help="file whose results tables are written anew")
+    parser.add_argument("--near-duplicates", action="store_true", help="compare test and training photographs as well")
+    parser.add_argument("--originals", type=Path, help="folder of full-size photographs of HAM10000, to be recognised")
+    parser.add_argument("--others", type=Path, help="folder of photographs of another collection, not to be")
     parser.add_argument("--device", choices=DEVICES, default="auto", help=DEVICE_HELP)
     args = parser.parse_args()
     try:
@@ -97,12 +104,19 @@ def evaluate_test_part(args: argparse.Namespace) -> None:
     other = answer_test_part(load_predictor(args.against, args.device)) if args.against else None
     if other:
         check_same_test_part(answers, other)
+    recognition = None
+    if args.originals or args.others:
+        recognition = recognition_report(predictor.checkpoint, args.originals, args.others)
     report = build_report(answers) | photographs_report(answers, photographs)
     report |= kept_elsewhere(output, predictor.checkpoint)
     if masks:
         report["explanations"] = explanation_report(predictor, answers.table.assign(path=photographs), masks)
     else:
         print(f"{args.data} holds no lesion masks ({MASKS}): the heat maps are not measured.")
+    if args.near_duplicates:
+        report["near-duplicates"] = near_duplicates(answers, photographs, args.data)
+    if recognition:
+        report["recognition"] = recognition
     if systems:
         report["systems"] = systems
     if other:

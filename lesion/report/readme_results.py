@@ -6,6 +6,8 @@ from lesion.metrics.metrics import SPECIFICITIES
 from lesion.report.calibration import CALIBRATED
 from lesion.report.external_words import elsewhere_in_markdown
 from lesion.report.markdown import markdown_table, value_in_words
+from lesion.report.near_duplicates import near_duplicates_in_words
+from lesion.report.recognition import recognition_in_words
 
 METRICS = {
     "dataset.accuracy": "accuracy",
@@ -101,6 +103,11 @@ def findings(report: dict) -> list[str]:
     lines.append(detection(report["novelty"]))
     if "explanations" in report:
         lines.append(heat_maps(report["explanations"]))
+    if "near-duplicates" in report:
+        words = near_duplicates_in_words(report["near-duplicates"], report["images"])
+        lines.append(f"- **Near-duplicates across the split**: {words}")
+    if "recognition" in report:
+        lines.append(f"- **Photographs that the model has seen**: {recognition_in_words(report['recognition'])}")
     return lines
 
 

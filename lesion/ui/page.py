@@ -224,7 +224,7 @@ def build_tabs(
         chosen: whose change asks for the views again.
         open_photograph: image id of a held-out photograph to a file.
     """
-    store, cohort, folder = material.store, material.cohort, material.store.predictor.checkpoint.folder
+    store, cohort = material.store, material.cohort
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
         with gr.Tab("Answer", id=ANSWER):
             answer = answer_tab.build(given, store, material.recognition, material.similar)
@@ -239,7 +239,7 @@ def build_tabs(
         with gr.Tab("Training lab", id="lab"):
             weighting = lab_tab.build(material.lab)
         with gr.Tab("Model report", id="report") as tab_report:
-            report_tab.build(folder, tab_report)
+            report_tab.build(store.predictor.checkpoint, tab_report)
         prevalence, share, _, threshold, _ = influence.controls
         controls = {
             "prevalence": prevalence, "share": share, "threshold": threshold, "used": used, "weighting": weighting,

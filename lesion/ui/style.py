@@ -16,7 +16,7 @@ from lesion.ui.html import (
     similar,
 )
 from lesion.ui.html.charts import comparison, contributions, learning_curve, roc_curve, style
-from lesion.ui.html.report import document, tables
+from lesion.ui.html.report import document, facts, tables
 
 PLACES = """
 #cohort-summary, #lab-status { min-height: 2.8rem; }
@@ -31,6 +31,6 @@ PLACES = """
 """Places keep their height while they wait for their content, so that the page does not jump."""
 PIECES = (
     heading, pieces, examples, answers, heat_map, body_map, alarms, cases, similar, lesson_steps, style, contributions,
-    comparison, roc_curve, learning_curve, document, tables, round_steps, round_results,
+    comparison, roc_curve, learning_curve, document, tables, facts, round_steps, round_results,
 )  # fmt: skip
 STYLE = "".join([theme.STYLE, PLACES, *(piece.STYLE for piece in PIECES)])

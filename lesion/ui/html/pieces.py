@@ -43,6 +43,11 @@ def section(title: str, text: str) -> str:
     return f'<div class="section"><h2>{html.escape(title)}</h2><p>{unbroken(html.escape(text))}</p></div>'
 
 
+def introduction(text: str) -> str:
+    """A text about what follows, below a heading that stands elsewhere."""
+    return f'<div class="section"><p>{unbroken(html.escape(text))}</p></div>'
+
+
 def side_by_side(*pieces: str) -> str:
     """Pieces beside one another, below one another on a phone."""
     return f'<div class="side-by-side">{"".join(pieces)}</div>'

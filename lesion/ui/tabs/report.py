@@ -1,22 +1,22 @@
 """The tab "Model report"."""
 
-from pathlib import Path
-
 import gradio as gr
 
 from lesion.errors import UserError
+from lesion.model.checkpoint import Checkpoint
 from lesion.report.reading import belongs, read_report
 from lesion.ui.api import in_sentences
-from lesion.ui.html.report.document import MISSING, OF_ANOTHER, render
+from lesion.ui.html.report.document import MISSING, OF_ANOTHER, OPEN_LINKED, SCRIPT, render
 
 
-def build(folder: Path, tab: gr.Tab) -> None:
+def build(checkpoint: Checkpoint, tab: gr.Tab) -> None:
     """Builds the tab inside the current gr.Tab.
 
     Args:
-        folder: of the checkpoint; report.json and its figures are read again whenever the tab is chosen.
+        checkpoint: report.json and its figures are read again whenever the tab is chosen.
         tab: whose selection fills it.
     """
+    folder = checkpoint.folder
 
     def model_report() -> dict:
         report = read_report(folder)
@@ -24,8 +24,10 @@ def build(folder: Path, tab: gr.Tab) -> None:
             raise UserError(MISSING)
         return report if belongs(report, folder) else {"warning": OF_ANOTHER, **report}
 
-    shown = gr.HTML(elem_id="model-report")
-    tab.select(lambda: render(folder), None, shown, api_visibility="private", show_progress="minimal")
+    shown = gr.HTML(js_on_load=SCRIPT, elem_id="model-report")
+    tab.select(
+        lambda: render(folder, checkpoint.config), None, shown, api_visibility="private", show_progress="minimal"
+    ).then(None, None, None, js=OPEN_LINKED, api_visibility="private")
     gr.api(
         in_sentences(model_report), api_name="model_report",
         api_description="Returns the report on the checkpoint that answers here, as `python -m lesion.evaluate` wrote "

@@ -13,10 +13,12 @@ from PIL import Image
 
 from conftest import SCREENSHOTS, expect, running_app
 from lesion.data.diagnoses import BY_CODE, CODES
+from lesion.data.transforms import ImageTransform
 from lesion.errors import UserError
 from lesion.files import sha256
 from lesion.metrics.metrics import DEFINITIONS, RULES
 from lesion.model.checkpoint import CONFIG, REPORT
+from lesion.model.checkpoint_config import CheckpointConfig
 from lesion.report import reading
 from lesion.report.external import FIGURES
 from lesion.ui.html.report import comparisons, document, metric_tables, performance
@@ -27,6 +29,8 @@ OPTIONAL = {
     "similar cases": "similar",
     "subgroups": "subgroups",
     "conformal": "sets",
+    "near-duplicates": "near-duplicates",
+    "recognition": "recognition",
     "novelty": "out-of-distribution",
     "elsewhere": "elsewhere",
     "explanations": "explanations",
@@ -35,6 +39,19 @@ OPTIONAL = {
     "curves": "learning",
 }
 """A key of the report, and its section's."""
+
+
+CHECKPOINT = CheckpointConfig(
+    "convnext_small",
+    "concat",
+    ImageTransform(192, 256, (0.5,) * 3, (0.5,) * 3),
+    encoder=None,
+    calibration=None,
+    prediction_sets=None,
+    embedding_precision="float32",
+    training={"images": {"training": 7010}, "init": "imagenet"},
+)
+"""As far as the tab reads it."""
 
 
 def about(value: float, width: float = 0.02) -> dict:
@@ -62,7 +79,7 @@ def subgroup(lesions: int, **others: object) -> dict:
 
 def system(name: str, split: str, **others: object) -> dict:
     figures = {m: {**about(0.7), "seeds": [0.695, 0.705]} for m in comparisons.SYSTEM_METRICS}
-    times = {"parameters": 49_600_000, "latency_ms": 23.4, "training_ms": 11.2}
+    times = {"start": "ImageNet weights", "parameters": 49_600_000, "latency_ms": 23.4, "training_ms": 11.2}
     return {"name": name, "split": split, "images": 1002, "lesions": 747, **times, "metrics": figures, **others}
 
 
@@ -101,6 +118,27 @@ def complete_report() -> dict:
         "calibration": {
             name: {when: {"ece": about(0.02), "log_loss": about(0.6)} for when in ("before", "after")}
             for name in ("all metadata", "no metadata")
+        },
+        "calibration per class": {
+            "all metadata": {code: {**about(0.013), "images": COUNTS[code]} for code in ("mel", "bcc", "akiec")}
+        },
+        "near-duplicates": {
+            "training": 7010,
+            "perceptual hash": {"threshold": 16, "pairs": 40, "images": 30, "lesions": 25},
+            "embedding": {"threshold": 0.998, "pairs": 20, "images": 12, "lesions": 1},
+            "either": {"images": 41, "lesions": 26},
+            "metrics": metrics(-0.01),
+        },
+        "recognition": {
+            "threshold": 10,
+            "originals": {
+                "as they are": {
+                    "training": {"images": 41, "recognised": 40},
+                    "validation": {"images": 8, "recognised": 8},
+                    "test": {"images": 13, "recognised": 13},
+                }
+            },
+            "others": {"images": 200, "recognised": 2},
         },
         "subgroups": {
             "sex": {
@@ -157,7 +195,7 @@ def complete_report() -> dict:
             "deletion and insertion": {"images": 100, "orders": {"Grad-CAM": curve, "random order": curve}},
         },
         "systems": {
-            "budget": {"image_size": 64, "epochs": 6, "start": "a pretraining of each backbone alike", "seeds": [0, 1]},
+            "budget": {"image_size": 64, "epochs": 6, "seeds": [0, 1]},
             "systems": [
                 system("ConvNeXt-Small and metadata", "lesion"),
                 system(
@@ -192,7 +230,7 @@ def shown(folder: Path, report: dict, own: bool = True) -> ElementTree.Element:
     """The tab of a report written into the folder; its markup is well formed."""
     checkpoint = {"checkpoint": sha256(folder / CONFIG)} if own else {}
     (folder / REPORT).write_text(json.dumps({**report, **checkpoint}))
-    return ElementTree.fromstring(document.render(folder))
+    return ElementTree.fromstring(document.render(folder, CHECKPOINT))
 
 
 def text(element: ElementTree.Element) -> str:
@@ -207,7 +245,9 @@ def test_a_complete_report_in_words(folder):
     root = shown(folder, complete_report())
     everything = text(root)
     assert not re.search(r"\bnan\b|None|cannot read this part", everything, re.IGNORECASE)
-    assert [a.get("href") for a in root.iter("a")][:-1] == [f"#report-{s.key}" for s in document.SECTIONS]
+    titles = [text(summary) for summary in root.iterfind("section/details[@class='part']/summary")]
+    assert titles == [s.title for s in document.SECTIONS]
+    assert not list(root.iterfind("section/details[@open]")), "all are folded"
     overview = section(root, "overview")
     assert "1,002 photographs of 747 skin lesions" in overview and "split by lesion" in overview
     assert "77 (75 to 79) with photograph and metadata, 72 (70 to 74) with the photograph alone" in overview
@@ -218,6 +258,8 @@ def test_a_complete_report_in_words(folder):
     diagnoses = section(root, "diagnoses")
     assert "Melanoma malignant 111 photographs" in diagnoses and "Average precision" in diagnoses
     assert section(root, "calibration").count("0.020 (0.000 to 0.040)") == 4
+    assert "Melanoma malignant 111 photographs" in section(root, "calibration")
+    assert "0.013 (−0.007 to 0.033)" in section(root, "calibration")
     assert "The largest of the seven gaps is 0.20 percentage points" in section(root, "calibration")
     subgroups = section(root, "subgroups")
     assert "female 365 photographs of 355 lesions, 31 melanomas; 6 of 7 diagnoses" in subgroups
@@ -240,8 +282,16 @@ def test_a_complete_report_in_words(folder):
     assert f"melanoma AUROC {row}" in elsewhere
     systems = section(root, "systems")
     assert "first − this: +0.031 (0.011 to 0.051)" in systems and "trainings: 0.695, 0.705" in systems
+    assert "start: ImageNet weights" in systems
     assert "64 × 64 pixels, 6 epochs" in systems and "2 trainings each" in systems
     assert "As published: split by image" in systems and "0.718" in systems
+    near = section(root, "near-duplicates")
+    assert "By perceptual hash at most 16 of 121 bits" in near and "30 photographs of 25 lesions" in near
+    assert "at least 0.998 cosine similarity" in near and "12 photographs of 1 lesion " in near
+    assert "0.762 (0.738 to 0.784)" in near
+    recognised = section(root, "recognition")
+    assert "Full-size photographs, as they are all 61 of 62 training 40 of 41 validation 8 of 8" in recognised
+    assert "Of 200 photographs of another collection, 2 were taken for one" in recognised
     against = section(root, "against")
     assert "only this one was right for 30, only the other for 12; p < 0.001" in against
     assert "weights-before (" in against
@@ -253,6 +303,36 @@ def test_a_report_of_the_image_alone(folder):
     report["metrics"] = {"image alone": metrics()}
     overview = section(shown(folder, report), "overview")
     assert "metadata alone" not in overview and "fused" not in overview
+
+
+def test_the_label_begins_the_report(folder):
+    report = complete_report()
+    root = shown(folder, report)
+    label = root[0]
+    assert label.get("id") == "report-facts" and text(label).startswith(
+        "Model facts Reads A dermoscopic photograph, age"
+    )
+    words = text(label)
+    assert "The centre square of 192 × 192 pixels" in words and "7,010 photographs of HAM10000" in words
+    assert "1,002 photographs of 747 lesions" in words and "by sex: female 47 %, male 51 %, unknown 2 %" in words
+    assert "0.772 (0.748 to 0.794)" in words and "0.722 (0.698 to 0.744)" in words
+    assert "Not a medical device" in words and "dermatofibroma (12), vascular lesion (14)" in words
+    ids = {element.get("id") for element in root.iter("section")}
+    links = [a.get("href") for a in label.iter("a")]
+    assert links and all(link[1:] in ids for link in links)
+    report["split"] = "image"
+    del report["novelty"], report["subgroups"], report["elsewhere"]
+    root = shown(folder, report)
+    assert [a.get("href") for a in root[0].iter("a")] == ["#report-diagnoses"]
+    assert "looks better than it is" in text(root[0]) and "by sex" not in text(root[0])
+
+
+def test_a_label_that_cannot_be_made_spares_the_sections(folder):
+    report = complete_report()
+    report["images"] = {}
+    root = shown(folder, report)
+    assert "This app cannot read this part" in text(root[0])
+    assert "0.02" in section(root, "calibration")
 
 
 def test_what_could_not_be_measured_is_said(folder):
@@ -289,7 +369,7 @@ def test_missing_sections_are_left_out(folder, key):
     del report[key]
     root = shown(folder, report)
     keys = [element.get("id").removeprefix("report-") for element in root.iter("section") if element.get("id")]
-    assert keys == [s.key for s in document.SECTIONS if s.key != OPTIONAL[key]]
+    assert keys == ["facts", *(s.key for s in document.SECTIONS if s.key != OPTIONAL[key])]
     assert f"#report-{OPTIONAL[key]}" not in [a.get("href") for a in root.iter("a")]
 
 
@@ -319,17 +399,38 @@ def test_figures_lie_in_the_page_where_there_are_any(folder):
 
 
 def test_no_report_and_a_damaged_one(folder):
-    assert reading.EVALUATE in text(ElementTree.fromstring(document.render(folder)))
+    assert reading.EVALUATE in text(ElementTree.fromstring(document.render(folder, CHECKPOINT)))
     for content in (b"{", b"[]", b"\xff"):
         (folder / REPORT).write_bytes(content)
         with pytest.raises(UserError, match="damaged"):
             reading.read_report(folder)
-        assert "damaged" in document.render(folder)
+        assert "damaged" in document.render(folder, CHECKPOINT)
 
 
 def test_descriptions_are_those_of_the_diagnoses(folder):
     heads = {head.get("title") for head in shown(folder, complete_report()).iter("th")}
     assert {BY_CODE[code].description for code in CODES} <= heads
+
+
+def check_folding(page, server: str) -> None:
+    """Sections are folded; mouse, keyboard, the label's links and the page's address open them."""
+    sets, subgroups = page.locator("#report-sets table"), page.locator("#report-subgroups table")
+    expect(page.locator("#report-facts")).to_contain_text("0.772 (0.748 to 0.794)")
+    expect(sets).to_be_hidden()
+    page.locator("#report-sets summary h2").click()
+    expect(sets).to_be_visible()
+    page.locator("#report-sets > details > summary").focus()
+    page.keyboard.press("Enter")
+    expect(sets).to_be_hidden()
+    page.locator("#report-facts a", has_text="subgroups").click()
+    expect(subgroups).to_be_visible()
+    expect(subgroups).to_be_in_viewport()
+    page.get_by_role("button", name=document.OPEN_ALL).click()
+    assert page.locator(".part:not([open])").count() == 0
+    page.get_by_role("button", name=document.FOLD_ALL).click()
+    assert page.locator(".part[open]").count() == 0
+    page.goto(f"{server}/?tab=report#report-sets")
+    expect(page.locator("#report-sets table")).to_be_visible(timeout=20_000)
 
 
 @pytest.mark.process
@@ -361,6 +462,7 @@ def test_in_the_browser_from_no_report_to_one(checkpoint, browser, tmp_path):
     with page.expect_download() as download:
         page.get_by_text(f"Download {REPORT}").click()
     assert json.loads(download.value.path().read_text()) == report
+    check_folding(page, server)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})

@@ -13,6 +13,7 @@ from lesion.ui.html.report.tables import (
     count,
     difference,
     measured,
+    note,
     table,
     three,
 )
@@ -25,6 +26,8 @@ def systems(report: dict, figure: Callable[[str], str]) -> str:
     """The reference systems side by side: `lesion.compare`'s document."""
     document = report["systems"]
     budget = document["budget"]
+    # A document of an earlier version names one start for all systems.
+    start = f", from {budget['start']}" if "start" in budget else ""
     trainings = "one training" if len(budget["seeds"]) == 1 else f"{len(budget['seeds'])} trainings"
     by_split: dict[str, list[Row]] = {}
     for system in document["systems"]:
@@ -37,7 +40,8 @@ def systems(report: dict, figure: Callable[[str], str]) -> str:
         title = f"Split by {system['split']}: {count(system['images'])} test photographs"
         if system["split"] == "image":
             title += ", other photographs of the same lesions in training"
-        by_split.setdefault(title, []).append(Row(html.escape(system["name"]), cells))
+        start = note(f"start: {system['start']}") if "start" in system else ""
+        by_split.setdefault(title, []).append(Row(html.escape(system["name"]) + start, cells))
     published = []
     for row in document["published"]:
         cells = [three(row[m]) if m in row else NOTHING for m in PUBLISHED_METRICS]
@@ -50,12 +54,12 @@ def systems(report: dict, figure: Callable[[str], str]) -> str:
     ]
     text = (
         f"Every system got the same budget: photographs of {budget['image_size']} × {budget['image_size']} pixels, "
-        f"{budget['epochs']} epochs, the same recipe, {trainings} each, from {budget['start']}. A figure is the "
+        f"{budget['epochs']} epochs, the same recipe, {trainings} each{start}. A figure is the "
         "mean over the trainings. Its interval covers the choice of test lesions, not the chance in a training, which "
         "the figures of the single trainings show. Below them is the difference: the first system minus this one. "
         "These are small trainings for a fair comparison, not the best that each system can reach."
     )
-    return pieces.section("Comparison with reference systems", text) + table(
+    return pieces.introduction(text) + table(
         columns,
         {**by_split, "As published: split by image, other test photographs, their own decision rule": published},
     )
@@ -90,8 +94,4 @@ def against(report: dict, figure: Callable[[str], str]) -> str:
         f"{other['checkpoint']} ({other['backbone']}), a checkpoint that was trained with the same "
         "split, answered the same test photographs."
     )
-    return (
-        pieces.section("Comparison with another checkpoint", text)
-        + metrics_table(report, columns, HEADLINE, [minus])
-        + f"<ul>{''.join(items)}</ul>"
-    )
+    return pieces.introduction(text) + metrics_table(report, columns, HEADLINE, [minus]) + f"<ul>{''.join(items)}</ul>"

@@ -13,11 +13,14 @@ from typing import NamedTuple
 from lesion.errors import UserError
 from lesion.metrics.metrics import RULES
 from lesion.model.checkpoint import REPORT
+from lesion.model.checkpoint_config import CheckpointConfig
 from lesion.report.reading import EVALUATE, belongs, read_report
 from lesion.ui.html import pieces
 from lesion.ui.html.report.comparisons import against, systems
 from lesion.ui.html.report.elsewhere import elsewhere
+from lesion.ui.html.report.facts import label
 from lesion.ui.html.report.figures import figure
+from lesion.ui.html.report.known import near_duplicates, recognition
 from lesion.ui.html.report.performance import diagnoses, learning, overview, subgroups
 from lesion.ui.html.report.similar import similar_cases
 from lesion.ui.html.report.trust import calibration, conformal, explanations, out_of_distribution
@@ -28,26 +31,51 @@ OF_ANOTHER = (
     f"model that answers in this app. To measure that model, run “{EVALUATE}”."
 )
 UNREADABLE = f"This app cannot read this part of the report. Run “{EVALUATE}” to write it again."
+OPEN_ALL, FOLD_ALL = "Open all sections", "Fold all sections"
+SCRIPT = f"""
+const parts = () => [...element.querySelectorAll('.part')];
+element.addEventListener('click', event => {{
+  const link = event.target.closest('a[href^="#report-"]'), button = event.target.closest('.fold');
+  if (link) element.querySelector(`${{link.hash}} > .part`)?.setAttribute('open', '');
+  if (button) {{
+    const open = parts().some(part => !part.open);
+    parts().forEach(part => part.open = open);
+    button.textContent = open ? '{FOLD_ALL}' : '{OPEN_ALL}';
+  }}
+}});
+"""
+"""A link into a folded section opens it before the browser goes there; the button opens or folds all."""
+OPEN_LINKED = """
+() => {
+  const part = location.hash.startsWith('#report-') && document.querySelector(`${location.hash} > .part`);
+  if (part) { part.open = true; part.parentElement.scrollIntoView(); }
+}
+"""
+"""Opens the section that the page's address ends with."""
 STYLE = """
 #model-report { min-height: 60vh; }
 .report { font-size: var(--text-md); line-height: 1.45; }
-.report > section { margin-top: 1.8rem; scroll-margin-top: .5rem; }
-.report > section > .section:first-child h2 { margin-top: 0; }
+.report > section { scroll-margin-top: .5rem; }
+.report .part { margin: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+.report .part[open] { padding-bottom: 1.6rem; }
+.report .part > summary { padding: .6rem 0; }
+.report .part > summary h2 { display: inline; margin: 0; font-size: var(--text-lg); font-weight: 700; }
+.report h3 { margin: 1.3rem 0 0; font-size: var(--text-md); font-weight: 700; }
 .report p { line-height: 1.45; }
 .report .section p { color: inherit; }
-.report .section p, .report section > p, .report section > ul, .report dl { max-width: 62rem; }
-.report section > p, .report section > ul { margin: .5rem 0 0; }
-.report section > ul { padding-left: 1.2rem; }
-.report section > ul li { list-style: disc; margin: .15rem 0; }
+.report .section p, .report .part > p, .report .part > ul, .report .part dl { max-width: 62rem; }
+.report .part > p, .report .part > ul { margin: .5rem 0 0; }
+.report .part > ul, .report .facts ul { padding-left: 1.2rem; }
+.report .part > ul li, .report .facts li { list-style: disc; margin: .15rem 0; }
 .report b { color: inherit; }
-.report nav { display: flex; flex-wrap: wrap; gap: .4rem; }
-.report nav a { padding: .2rem .7rem; border-radius: 1rem; font-size: var(--text-sm); color: inherit;
-  text-decoration: none; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
-.report nav a:hover { border-color: var(--color-accent); }
-.report nav a[download] { margin-left: auto; font-weight: 600; border-color: var(--color-accent); }
+.report .tools { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1.2rem 0 .4rem; }
+.report .tools > * { padding: .25rem .8rem; border-radius: 1rem; font: inherit; font-size: var(--text-sm);
+  line-height: 1.4; font-weight: 600; color: inherit; background: none; text-decoration: none; cursor: pointer;
+  border: 1px solid var(--color-accent); }
+.report .tools > *:hover { background: color-mix(in srgb, var(--color-accent) 14%, transparent); }
 .report .problem { margin-bottom: .8rem; }
 .report .chart { max-width: none; margin: .8rem 0 0; }
-.report details { margin-top: .6rem; }
+.report .part details { margin-top: .6rem; }
 .report summary { cursor: pointer; font-weight: 600; }
 .report dl { display: grid; grid-template-columns: minmax(9rem, 14rem) 1fr; gap: .3rem 1rem; margin: .5rem 0 0; }
 .report dt { font-weight: 600; }
@@ -58,7 +86,6 @@ STYLE = """
 .report figure img { display: block; width: 100%; height: auto; margin: 0; border-radius: 8px; background: #fff; }
 .report details + p { margin: .6rem 0 0; }
 @media (max-width: 760px) {
-  .report nav a[download] { margin-left: 0; }
   .report dl { grid-template-columns: 1fr; gap: 0; }
   .report dd { margin-bottom: .5rem; }
 }
@@ -81,11 +108,12 @@ class Section(NamedTuple):
     render: Callable[[dict, Callable[[str], str]], str]
 
 
-def render(folder: Path) -> str:
-    """The report with links to its sections, or a sentence where there is none.
+def render(folder: Path, config: CheckpointConfig) -> str:
+    """The report: the label, then its sections, folded; or a sentence where there is none.
 
     Args:
         folder: of the checkpoint.
+        config: its configuration.
     """
     try:
         report = read_report(folder)
@@ -94,21 +122,27 @@ def render(folder: Path) -> str:
     if report is None:
         return pieces.placeholder(MISSING)
     warning = "" if belongs(report, folder) else pieces.problem(OF_ANOTHER)
-    links, parts = [], []
+    parts = []
     for section in SECTIONS:
         if any(key not in report for key in section.needs):
             continue
         try:
             content = section.render(report, lambda name: figure(folder, name))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):  # not written by this version
-            content = pieces.section(section.title, "") + pieces.problem(UNREADABLE)
+            content = pieces.problem(UNREADABLE)
         if content:
-            links.append(f'<a href="#report-{section.key}">{html.escape(section.title)}</a>')
-            parts.append(f'<section id="report-{section.key}">{content}</section>')
+            parts.append(
+                f'<section id="report-{section.key}"><details class="part"><summary><h2>{html.escape(section.title)}'
+                f"</h2></summary>{content}</details></section>"
+            )
+    try:
+        facts = label(report, config)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        facts = pieces.problem(UNREADABLE)
     file = base64.b64encode((folder / REPORT).read_bytes()).decode()
     download = f'<a download="{REPORT}" href="data:application/json;base64,{file}">Download {REPORT}</a>'
-    navigation = f'<nav aria-label="Parts of the report">{"".join(links)}{download}</nav>'
-    return f'<div class="report">{warning}{navigation}{"".join(parts)}</div>'
+    tools = f'<div class="tools"><button type="button" class="fold">{OPEN_ALL}</button>{download}</div>'
+    return f'<div class="report">{warning}{facts}{tools}{"".join(parts)}</div>'
 
 
 SECTIONS = (
@@ -121,6 +155,8 @@ SECTIONS = (
     Section("elsewhere", "Elsewhere", ("elsewhere",), elsewhere),
     Section("explanations", "Heat maps", ("explanations",), explanations),
     Section("similar", "Similar cases", ("similar cases",), similar_cases),
+    Section("near-duplicates", "Near-duplicates across the split", ("near-duplicates", "metrics"), near_duplicates),
+    Section("recognition", "Photographs it has seen", ("recognition",), recognition),
     Section("systems", "Reference systems", ("systems",), systems),
     Section("against", "Another checkpoint", ("against",), against),
     Section("learning", "Learning curves", ("curves",), learning),

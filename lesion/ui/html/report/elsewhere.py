@@ -11,7 +11,7 @@ from lesion.ui.html.report.tables import Column, Row, difference, measured, tabl
 def elsewhere(report: dict, figure: Callable[[str], str]) -> str:
     """How the model does on photographs of other collections, beside the test part."""
     text = f"How the model does on photographs of other collections. {EXPLAINED}"
-    parts = [pieces.section("Elsewhere", text)]
+    parts = [pieces.introduction(text)]
     for name, entry in report["elsewhere"].items():
         sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in in_words(entry))
         parts.append(f"<p><b>{html.escape(name)}</b>: {html.escape(counted(entry))}.</p><ul>{sentences}</ul>")

@@ -63,7 +63,7 @@ def overview(report: dict, figure: Callable[[str], str]) -> str:
     always = round(100 * diagnoses[common]["images"] / images)
     folded = metrics_table(report, columns, OTHER_RULE, differences)
     return (
-        pieces.section("What was measured", text)
+        pieces.introduction(text)
         + f"<p>Of 100 such photographs the model names the confirmed diagnosis for {of_100}. For comparison: always "
         f"answering {wording.name_of(common).lower()}, the most common one, would be right for {always}.</p>"
         "<p>The numbers in brackets are 95 % intervals, from resampling the lesions with replacement "
@@ -109,10 +109,10 @@ def diagnoses(report: dict, figure: Callable[[str], str]) -> str:
         "how the probabilities rank the photographs and do not depend on the rule. Few photographs give wide intervals."
     )
     return (
-        pieces.section("Each diagnosis", text)
+        pieces.introduction(text)
         + table(columns, {"": rows}, kind="many")
         + definitions(report, [*PER_CLASS, *RANKING])
-        + pieces.section("Confusion matrices", "Rows: confirmed diagnosis. Columns: the model's answer.")
+        + "<h3>Confusion matrices</h3><p>Rows: confirmed diagnosis. Columns: the model's answer.</p>"
         + pieces.side_by_side(*matrices)
         + pictures(figure("roc.png"), figure("precision_recall.png"))
     )
@@ -155,7 +155,7 @@ def subgroups(report: dict, figure: Callable[[str], str]) -> str:
         "occur. So a gap shows where the model makes more errors, not why. The data do not record skin colour; most "
         "of the skin is light."
     )
-    return pieces.section("Results by subgroup", text) + table(columns, groups, kind="lines")
+    return pieces.introduction(text) + table(columns, groups, kind="lines")
 
 
 def dot(axis: svg.Axis, entry: dict) -> str:
@@ -172,4 +172,4 @@ def learning(report: dict, figure: Callable[[str], str]) -> str:
     """The learning curves, where there are any."""
     picture = figure("curves.png") if "learning" in report["curves"] else ""
     text = "Training and validation loss by epoch, and the share of validation photographs named correctly."
-    return picture and pieces.section("Learning curves", text) + pictures(picture)
+    return picture and pieces.introduction(text) + pictures(picture)

@@ -31,4 +31,4 @@ def similar_cases(report: dict, figure: Callable[[str], str]) -> str:
         f"own lesion. Chance is {found['chance']}. The intervals resample the lesions asked about; the cases they are "
         "compared with stay as they are."
     )
-    return pieces.section("Similar cases", text) + table(columns, {"": rows}, kind="few")
+    return pieces.introduction(text) + table(columns, {"": rows}, kind="few")

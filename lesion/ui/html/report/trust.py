@@ -46,10 +46,20 @@ def calibration(report: dict, figure: Callable[[str], str]) -> str:
             "<p>With no photograph and nothing known, the model should answer with the prevalence of each diagnosis in "
             f"training. The largest of the seven gaps is {wording.number(100 * gap, 2)} percentage points.</p>"
         )
-    figures = table(columns, groups, kind="few") + definitions(report, ("ece", "log_loss")) + prior
-    return pieces.section("Calibration of the probabilities", text) + pieces.side_by_side(
-        f"<div>{figures}</div>", pictures(figure("reliability.png"))
+    per_class = {
+        f"With {name}": [
+            Row(pieces.marked(code) + note(photographs(e["images"])), [measured(e)]) for code, e in of.items()
+        ]
+        for name, of in report.get("calibration per class", {}).items()
+    }
+    dangerous = (
+        "<p>The probability of one diagnosis, against all others, after calibration:</p>"
+        + table([Column("Calibration error (ECE)", above="lower is better")], per_class, kind="few")
+        if per_class
+        else ""
     )
+    figures = table(columns, groups, kind="few") + dangerous + definitions(report, ("ece", "log_loss")) + prior
+    return pieces.introduction(text) + pieces.side_by_side(f"<div>{figures}</div>", pictures(figure("reliability.png")))
 
 
 def conformal(report: dict, figure: Callable[[str], str]) -> str:
@@ -77,7 +87,7 @@ def conformal(report: dict, figure: Callable[[str], str]) -> str:
     )
     columns = [Column(f"with {name}") for name in found]
     return (
-        pieces.section("Prediction sets", text)
+        pieces.introduction(text)
         + table(columns, {"": rows, "Sets that contain the confirmed diagnosis, by diagnosis": by_class}, kind="few")
         + "".join(
             f"<p>With {html.escape(name)}: {kept(entry['confident'])}</p>"
@@ -123,7 +133,7 @@ def out_of_distribution(report: dict, figure: Callable[[str], str]) -> str:
     false = rate(found["false alarms on test"])
     set_to = wording.percentage(found["false-alarm rate on validation"])
     return (
-        pieces.section("Out-of-distribution images", text)
+        pieces.introduction(text)
         + f"<p>False alarms among the test photographs: {false}; the threshold was set for {set_to} on validation. "
         f"What is measured is {html.escape(found['method'])}.</p>"
         + table(
@@ -174,7 +184,7 @@ def explanations(report: dict, figure: Callable[[str], str]) -> str:
         for name, entry in perturbed["orders"].items()
     ]
     return (
-        pieces.section("Do the heat maps lie on the lesion?", text)
+        pieces.introduction(text)
         + table(columns, {"": maps})
         + "<p>A map should also show what the answer depends on. When its hottest places are blurred first, the "
         "probability of the diagnosis should fall soon (deletion: lower is better); when they are revealed first, it "
