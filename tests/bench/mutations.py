@@ -159,6 +159,27 @@ MUTATIONS = [
         ("tests/teaching/test_influence.py::test_shapley_values_equal_the_mean_over_all_orders",),
     ),
     Mutation(
+        "an answer is made misleading where the model was wrong already",
+        "lesion/teaching/rounds.py",
+        "(answers.argmax(1) == labels) & (answers.max(1) > CONFIDENT)",
+        "answers.max(1) > CONFIDENT",
+        ("tests/teaching/test_rounds.py::test_over_a_thousand_seeds_the_stated_share_misleads_and_each_one_is_false",),
+    ),
+    Mutation(
+        "a reader who agreed with the model before counts as following it",
+        "lesion/teaching/round_result.py",
+        "(group & ~agreed & (after == seen))",
+        "(group & (after == seen))",
+        ("tests/teaching/test_round_result.py::test_changes_and_following_are_counted_case_by_case",),
+    ),
+    Mutation(
+        "a case shows the age, sex and site before their stage",
+        "lesion/ui/html/round_steps.py",
+        'if "metadata" in reached else ""',
+        'if "metadata" in progress.settings.stages else ""',
+        ("tests/ui/tabs/test_round.py::test_each_stage_shows_what_it_should_and_no_more",),
+    ),
+    Mutation(
         "the class weights are applied twice instead of undone",
         "lesion/model/calibration.py",
         "logits.astype(np.float64) - self.prior_correction_exponents[subset]",
