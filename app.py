@@ -40,17 +40,17 @@ def serve(settings: argparse.Namespace, folder: Path) -> None:
         UserError: no such checkpoint.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
-    from lesion.inference.predictor import Predictor
     from lesion.model.checkpoint import load_checkpoint
 
     with ThreadPoolExecutor(1) as beside:  # the weights are read while Gradio is imported
-        checkpoint = beside.submit(load_checkpoint, settings.checkpoint)
+        checkpoint = beside.submit(load_checkpoint, settings.checkpoint[0])
+        from lesion.ui.models import Models
         from lesion.ui.page import build_page
         from lesion.ui.server.allow_list import FILE_SIZE, SESSIONS, guard
         from lesion.ui.style import STYLE
         from lesion.ui.theme import THEME
 
-        page = build_page(Predictor(checkpoint.result(), device=settings.device))
+        page = build_page(Models(checkpoint.result(), settings.checkpoint[1:], settings.device))
     # Several visitors at once: one at a time, which is Gradio's default, a class waits behind each upload.
     page.queue(default_concurrency_limit=4, api_open=False)  # nothing goes past the queue, which the allow-list bounds
     try:

@@ -31,7 +31,8 @@ EXAMPLES = ROOT / "lesion" / "ui" / "examples"
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "runs" / "screenshots"))
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-TINY = "test_convnext"
+TINY, SECOND = "test_convnext", "test_efficientnet"
+"""Backbones of the two made checkpoints."""
 
 try:
     from playwright.sync_api import Page, expect
@@ -41,7 +42,7 @@ else:
     expect.set_options(timeout=30_000)  # a busy machine takes its time
 
 
-STARTERS = {"tiny_app", "bundled_app", "app", "behind", "holder", "hub", "training", "wheel"}
+STARTERS = {"tiny_app", "two_models_app", "bundled_app", "app", "behind", "holder", "hub", "training", "wheel"}
 """Fixtures that start a program."""
 
 
@@ -108,6 +109,19 @@ def checkpoint(tmp_path_factory, ham10000) -> Path:
 
 
 @pytest.fixture(scope="session")
+def second_checkpoint(tmp_path_factory, ham10000) -> Path:
+    """As `checkpoint`, of another backbone and after one epoch; do not change it."""
+    from lesion.data.ham10000 import read_table
+    from lesion.training.recipes import train
+    from train import parse_arguments
+
+    output = tmp_path_factory.mktemp("second") / "tiny"
+    arguments = f"--data {ham10000} --output {output} --backbone {SECOND} --init scratch --image-size 64:1 --workers 0"
+    args, config = parse_arguments(arguments.split())
+    return train(read_table(args.data), config, args.output)
+
+
+@pytest.fixture(scope="session")
 def corpus() -> list:
     """Image files of every kind, right and wrong: see `image_files.corpus`."""
     from image_files import corpus
@@ -156,13 +170,16 @@ def free_port() -> int:
 def start_app(
     checkpoint, log, environment: dict[str, str] | None = None, no_arguments: bool = False
 ) -> tuple[subprocess.Popen, str]:
-    """Starts app.py on a free port and waits until it answers; `no_arguments` says it all in the environment."""
+    """Starts app.py with a checkpoint, or a tuple of them, on a free port and waits until it answers; `no_arguments`
+    says it all in the environment."""
     port, arguments = str(free_port()), []
     url = f"http://127.0.0.1:{port}"
     if no_arguments:
         environment = environment | {"LESION_CHECKPOINT": str(checkpoint), "GRADIO_SERVER_PORT": port}
     else:
-        arguments = ["--checkpoint", str(checkpoint), "--port", port]
+        arguments = ["--port", port]
+        for folder in checkpoint if isinstance(checkpoint, tuple) else (checkpoint,):
+            arguments += ["--checkpoint", str(folder)]
     with open(log, "w") as file:
         server = subprocess.Popen(
             [sys.executable, "app.py", *arguments], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment

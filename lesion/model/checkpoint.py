@@ -33,6 +33,7 @@ from lesion.model.checkpoint_config import (
 from lesion.model.fusion import FusionModel, create_backbone
 from lesion.model.held_out import HeldOut, read_held_out, serialise
 from lesion.model.hub import GET_ONE, resolve
+from lesion.model.names import model_name
 from lesion.model.out_of_distribution import MahalanobisDetector
 
 MODEL, CONFIG, REPORT = "model.safetensors", "config.json", "report.json"
@@ -54,7 +55,12 @@ class Checkpoint:
     def identity(self) -> str:
         """Twelve hexadecimal digits that another checkpoint does not share: of the hash of config.json, which holds
         the hashes of the other files."""
-        return sha256(self.folder / CONFIG)[:12]
+        return identity_of(self.folder)
+
+    @property
+    def in_words(self) -> str:
+        """Which model it is: "ConvNeXt-Small (checkpoint 0123456789ab)"."""
+        return f"{model_name(self.config.backbone)} (checkpoint {self.identity})"
 
     def held_out(self) -> HeldOut:
         """Reads held_out.safetensors.
@@ -66,6 +72,11 @@ class Checkpoint:
         if held_out.embeddings.ndim not in (2, 3) or held_out.embeddings.shape[-1:] != self.model.head.null_image.shape:
             raise UserError(f"{self.folder / HELD_OUT} is of another model. {GET_ONE}")
         return held_out
+
+
+def identity_of(folder: Path) -> str:
+    """The identity of the checkpoint in a folder, see `Checkpoint.identity`."""
+    return sha256(folder / CONFIG)[:12]
 
 
 def half(tensor: torch.Tensor) -> torch.Tensor:

@@ -191,3 +191,9 @@ class Answers:
         heat = predictor.heat_map(photograph.features, predictor.predict(photograph.features, metadata), code)
         figure = handout(influence, read_image(image), heat, code, self.recognition.of(photograph).truth)
         return self.serve(render(figure, kind), f"handout.{kind}")
+
+    def handout_pdf(self, image, age, sex, site, diagnosis, prevalence, melanoma_share) -> str:
+        return self.handout_file(image, age, sex, site, diagnosis, prevalence, melanoma_share, "pdf")
+
+    def handout_png(self, image, age, sex, site, diagnosis, prevalence, melanoma_share) -> str:
+        return self.handout_file(image, age, sex, site, diagnosis, prevalence, melanoma_share, "png")

@@ -1,13 +1,15 @@
-"""Links that bring the page back: age, sex, site, diagnosis, lesson, tab, and a photograph that comes with the app.
+"""Links that bring the page back: age, sex, site, diagnosis, lesson, tab, a photograph that comes with the app, and the
+model.
 
-All of this is in the link, as ?age=55&site=back&example=ISIC_0024329&tab=influence. The server keeps nothing, and an
-uploaded photograph is never part of a link.
+All of this is in the link, as ?age=55&site=back&example=ISIC_0024329&tab=influence&model=0123456789ab. The server keeps
+nothing, and an uploaded photograph is never part of a link. The model is named by its checkpoint's identity, so that a
+link made for another checkpoint is noticed.
 """
 
 import hashlib
 import html
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +18,18 @@ from urllib.parse import parse_qsl, urlencode
 import gradio as gr
 
 from lesion.data.diagnoses import CODES
-from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import AGES, SEXES, SITES, UNKNOWN
 from lesion.errors import shown
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.inputs import MOST_PROBABLE, Inputs, now
+from lesion.ui.model_choice import ModelChoice
 from lesion.ui.tabs.lessons import LessonsTab
 
-NAMES = ("age", "sex", "site", "diagnosis", "lesson", "tab", "example")
+NAMES = ("age", "sex", "site", "diagnosis", "lesson", "tab", "example", "model")
+OF_ANOTHER = (
+    "This link was made for another checkpoint ({}) than is here ({}). The answers may differ from those that the link "
+    "was made for. A lesson of the link was not opened, since it would show other cases."
+)
 NOT_YOURS = "Your own photograph is not part of the link."
 ARRIVED = f"""
 () => {{
@@ -57,6 +63,11 @@ async link => {
 """Browsers let a page copy over https and on the machine itself only: elsewhere a person copies what is shown."""
 
 
+def said(query: str) -> dict[str, str]:
+    """The names and values of a link's query."""
+    return dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
+
+
 class LinkControls(NamedTuple):
     """The button, where the link is shown, and what takes the query that the page was opened with."""
 
@@ -78,29 +89,34 @@ class Choices(NamedTuple):
     """What a link may say.
 
     Attributes:
-        lists: by name, the values to choose from. The first is what the page starts with, but for the examples.
+        lists: by name, the values to choose from. The first is what a link leaves out, but for examples and models.
         photographs: the held-out ones, each an example too.
     """
 
     lists: Mapping[str, Sequence[str]]
-    photographs: HeldOutPhotographs
+    photographs: Container[str]
 
     def accept(self, name: str, value: object) -> bool:
         """Whether a link may say so."""
         return value in self.lists[name] or (name == "example" and value in self.photographs)
 
     def read(self, query: str) -> tuple[dict[str, str], list[str]]:
-        """What a link says, by name, and a sentence on each value that is not known. Other names are not ours."""
-        state, problems = {}, []
-        for name, value in dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)).items():
+        """What a link says, by name, and a sentence on each value that is not known. Other names are not ours. Of a
+        link that was made for another checkpoint the lesson is ignored: it would show other cases."""
+        state, problems, asked = {}, [], said(query)
+        for name, value in asked.items():
             if name in self.lists and self.accept(name, value):
                 state[name] = value
+            elif name == "model":
+                problems.append(OF_ANOTHER.format(shown(value), " or ".join(self.lists[name])))
             elif name in self.lists:
                 more = " or the id of a held-out photograph" if name == "example" else ""
                 problems.append(
                     f"The link's {name} {shown(value)} is not known and was ignored; choose "
                     f"{', '.join(self.lists[name])}{more}."
                 )
+        if "model" in asked and "model" not in state:
+            state.pop("lesson", None)
         return state, problems
 
     def write(self, address: str, state: Mapping[str, object]) -> str:
@@ -113,7 +129,7 @@ class Choices(NamedTuple):
         query = {
             name: value
             for name, value in state.items()
-            if self.accept(name, value) and (name == "example" or value != self.lists[name][0])
+            if self.accept(name, value) and (name in ("example", "model") or value != self.lists[name][0])
         }
         return f"{address}?{urlencode(query)}" if query else address
 
@@ -122,11 +138,11 @@ def connect(
     page: gr.Blocks,
     controls: LinkControls,
     given: Inputs,
+    choice: ModelChoice,
     chosen: gr.State,
     tabs: gr.Tabs,
     lessons: LessonsTab,
-    photographs: HeldOutPhotographs,
-    open_photograph: Callable[[str], str],
+    open_photograph: Callable[..., str],
 ) -> None:
     """Lets a link restore the page when it is opened, and the button make one.
 
@@ -134,54 +150,65 @@ def connect(
         page: whose opening restores.
         controls: of `build`.
         given: the left column.
+        choice: of the model.
         chosen: whose change asks for the views again.
         tabs: of the page.
         lessons: the tab.
-        photographs: the held-out ones.
-        open_photograph: image id of one to a file.
+        open_photograph: a model, and an image id of a held-out photograph, to a file.
     """
+    models = choice.models
     files = {example.image_id: str(example.path) for example in load_examples()}
     keys = {example.key: example.image_id for example in load_examples()}
-    choices = Choices(
-        {
-            "age": [UNKNOWN, *map(str, AGES)], "sex": [UNKNOWN, *SEXES], "site": [UNKNOWN, *SITES],
-            "diagnosis": [MOST_PROBABLE, *CODES], "lesson": [value for _, value in lessons.picker.choices],
-            "tab": [tab.id for tab in tabs.children if isinstance(tab, gr.Tab)], "example": list(files),
-        },
-        photographs,
-    )  # fmt: skip
+    lists = {
+        "age": [UNKNOWN, *map(str, AGES)], "sex": [UNKNOWN, *SEXES], "site": [UNKNOWN, *SITES],
+        "diagnosis": [MOST_PROBABLE, *CODES], "lesson": [],
+        "tab": [tab.id for tab in tabs.children if isinstance(tab, gr.Tab)], "example": list(files),
+        "model": [model.identity for model in models.all],
+    }  # fmt: skip
+
+    def choices_of(model: str, lesson: bool) -> Choices:
+        """What links may say of a model; its lessons, which take a while to find, only where one is asked for."""
+        keys = [key for _, key in lessons.steps.of(model).choices] if lesson else []
+        return Choices({**lists, "lesson": keys}, models.get(model).photographs)
 
     def restore(query: str) -> tuple:
-        state, problems = choices.read(query)
+        model = models.named_by(said(query).get("model")) or models.names[0]
+        state, problems = choices_of(model, "lesson" in said(query)).read(query)
         for problem in problems:
             gr.Warning(html.escape(problem), duration=None, title="Link")
-        values = {name: state.get(name, choices.lists[name][0]) for name in NAMES[:-1]}
-        tab = state.get("tab", "lessons" if "lesson" in state else choices.lists["tab"][0])
+        record = [state.get(name, lists[name][0]) for name in ("age", "sex", "site", "diagnosis")]
+        tab = state.get("tab", "lessons" if "lesson" in state else lists["tab"][0])
         example = state.get("example")
-        photograph = example and (files.get(example) or open_photograph(example))
-        record = [values[name] for name in ("age", "sex", "site", "diagnosis", "lesson")]
-        return gr.Tabs(selected=tab), photograph, *record
+        photograph = example and (files.get(example) or open_photograph(model, example))
+        if model == models.names[0] or "lesson" in state:
+            opened = lessons.steps.of(model).open(state.get("lesson"))
+        else:  # the tab does it when it is opened
+            opened = tuple(gr.skip() for _ in lessons.outputs)
+        return gr.Tabs(selected=tab), photograph, *record, model, *opened
 
     def make(
-        path: str | None, age: str, sex: str, site: str, diagnosis: str, lesson: str, here: str
+        path: str | None, age: str, sex: str, site: str, diagnosis: str, lesson: str, model: str, here: str
     ) -> dict[str, object]:
         address, _, tab = here.partition("?tab=")
-        example = None
+        choices, example = choices_of(model, tab == "lessons"), None
         with suppress(OSError):  # no photograph, or one that is no longer there
             key = hashlib.sha256(Path(path or "").read_bytes()).digest()
-            example = keys.get(key) or photographs.image_id_of(key)
+            example = keys.get(key) or choices.photographs.image_id_of(key)
         state = {"age": age, "sex": sex, "site": site, "diagnosis": diagnosis, "tab": tab, "example": example}
         if tab == "lessons":
             state["lesson"] = lesson
+        state["model"] = models.identity_of(model)
         info = NOT_YOURS if path and not example else ""
         return gr.Textbox(choices.write(address, state), visible=True, info=info)
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     page.load(None, None, controls.arrived, js=ARRIVED, api_visibility="private")
     # Only a page that was opened by a link asks.
-    restored = controls.arrived.change(restore, controls.arrived, [tabs, *given.all, lessons.picker], **quiet)
-    filled = restored.then(lessons.show, lessons.picker, lessons.outputs, **quiet)
-    filled.then(now, None, chosen, js=IN_VIEW, **quiet)  # asks for the views of what is there by now
+    restored = controls.arrived.change(
+        restore, controls.arrived, [tabs, *given.all, choice.control, *lessons.outputs], **quiet
+    )
+    restored.then(now, None, chosen, js=IN_VIEW, **quiet)  # asks for the views of what is there by now
     controls.button.click(
-        make, [*given.all, lessons.picker, controls.box], controls.box, js=HERE, trigger_mode="always_last", **quiet
+        make, [*given.all, lessons.picker, choice.control, controls.box], controls.box, js=HERE,
+        trigger_mode="always_last", **quiet,
     ).success(None, controls.box, controls.box, js=COPY, api_visibility="private")  # fmt: skip

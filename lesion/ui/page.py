@@ -3,27 +3,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import gradio as gr
 from gradio.components import Component
 
-from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
 from lesion.errors import UserError
-from lesion.inference.photograph_store import PhotographStore
-from lesion.inference.predictor import MOST_IN_A_PASS, Predictor
-from lesion.teaching.cohort import Cohort
-from lesion.teaching.lab import Lab
-from lesion.teaching.lessons import Lessons
+from lesion.inference.predictor import MOST_IN_A_PASS
 from lesion.teaching.lessons.drawn_on import drawn_photograph
-from lesion.teaching.recognition import Recognition
-from lesion.teaching.round_cases import Rounds
-from lesion.teaching.similar import SimilarCases
-from lesion.ui import inputs, link, similar_cases
+from lesion.ui import inputs, link, model_choice
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.html import answers, heading, heat_map, pieces
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import Models
 from lesion.ui.server.gradio_private import UploadsOnlyBlocks, served_file
 from lesion.ui.tabs import answer as answer_tab
 from lesion.ui.tabs import cohort as cohort_tab
@@ -79,44 +72,6 @@ order; the answer would then stand beside other choices. So what was answered is
 and after two seconds asked for again where they differ."""
 
 
-@dataclass(frozen=True)
-class Material:
-    """What the page is about, apart from its components.
-
-    Attributes:
-        store: photographs in use, and the predictor.
-        cohort, photographs: the held-out images, and their small copies as far as there are any.
-        lab, lessons: of the checkpoint.
-        recognition: of the photographs that it was trained on or that are held out.
-    """
-
-    store: PhotographStore
-    cohort: Cohort
-    photographs: HeldOutPhotographs
-    lab: Lab
-    lessons: Lessons
-    recognition: Recognition
-
-    @classmethod
-    def of(cls, predictor: Predictor) -> "Material":
-        """That of a checkpoint."""
-        cohort, photographs = Cohort(predictor), HeldOutPhotographs(predictor.checkpoint.folder)
-        lab = Lab(cohort.held_out, predictor.config.encoder)
-        recognition = Recognition(cohort, photographs, {e.key: (e.image_id, e.diagnosis) for e in load_examples()})
-        lessons = Lessons(cohort, photographs, lab)
-        return cls(PhotographStore(predictor), cohort, photographs, lab, lessons, recognition)
-
-    @cached_property
-    def rounds(self) -> Rounds:
-        """The reader rounds."""
-        return Rounds(self.cohort, self.photographs)
-
-    @cached_property
-    def similar(self) -> similar_cases.Views:
-        """Held-out photographs like the one in view."""
-        return similar_cases.Views(self.store, SimilarCases(self.cohort), self.photographs, self.recognition)
-
-
 class Tabs(NamedTuple):
     """The tabs and their parts that the page connects.
 
@@ -138,7 +93,7 @@ class Tabs(NamedTuple):
 class PhotographViews:
     """Fills the two tabs that answer about the photograph."""
 
-    store: PhotographStore
+    models: Models
     answer: answer_tab.AnswerTab
     influence: influence_tab.InfluenceTab
 
@@ -154,21 +109,23 @@ class PhotographViews:
         Args:
             path: of the photograph.
             age, sex, site, target: of the left column.
-            values: of the controls of the tab "Answer", then of "Metadata influence", then what ASK adds.
+            values: of the controls of the tab "Answer", then of "Metadata influence", then the model's name, then what
+                ASK adds.
         """
-        *settings, tab, again = values
+        *settings, model, tab, again = values
         of_answer, of_influence = settings[: len(self.answer.controls)], settings[len(self.answer.controls) :]
         try:
             if path is None:
                 raise UserError(pieces.WELCOME)
             metadata = Metadata(age, sex, site)
-            photograph = self.store.get(path, metadata if tab == ANSWER else None)
+            photograph = self.models.get(model).store.get(path, metadata if tab == ANSWER else None)
             filled = [gr.skip() if again else ""] * len(self.outputs)
             first = len(self.answer.outputs)
             if tab == ANSWER:
-                filled[:first] = self.answer.show(photograph, metadata, target, *of_answer)
+                filled[:first] = self.answer.views.of(model).show(photograph, metadata, target, *of_answer)
             elif tab == INFLUENCE:
-                filled[first:] = self.influence.show(photograph, metadata, target, *of_influence)
+                views = self.influence.views.of(model)
+                filled[first:] = views.of_photograph(photograph, metadata, target, *of_influence)
             return tuple(filled)
         except UserError as error:
             return tuple(self.without_answer((pieces.placeholder if path is None else pieces.problem)(str(error))))
@@ -181,13 +138,18 @@ class PhotographViews:
         return filled
 
 
-def build_page(predictor: Predictor) -> gr.Blocks:
-    """The app, ready to launch with a theme and a style sheet."""
-    material = Material.of(predictor)
+def build_page(models: Models) -> gr.Blocks:
+    """The app, ready to launch with a theme and a style sheet.
+
+    Args:
+        models: to choose from.
+    """
     with UploadsOnlyBlocks(title="Skin lesions: image and metadata", analytics_enabled=False) as page:
         gr.HTML(heading.HEADER)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
+                choice = model_choice.build(models)
+                page.optional = choice.control
                 given, strip = inputs.build()
                 link_controls = link.build()
                 view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
@@ -195,58 +157,58 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 again = gr.Button(visible="hidden", elem_id=ASK_AGAIN)
                 chosen = gr.State(0)  # when a handler last set photograph, age, sex or site
 
-            def open_photograph(image_id: str, artefact: tuple[str, int] | None = None) -> str:
+            def open_photograph(model: str, image_id: str, artefact: tuple[str, int] | None = None) -> str:
                 """A file for the photograph component, with an artefact drawn on it where one is given."""
-                content = material.photographs.read(image_id)
+                content = models.get(model).photographs.read(image_id)
                 if artefact:
                     content = drawn_photograph(content, artefact)
                 return served_file(given.photo, content, f"{image_id}.jpg")
 
             with gr.Column(scale=9, min_width=320):
-                tabs = build_tabs(material, given, chosen, open_photograph)
+                tabs = build_tabs(choice, given, chosen, open_photograph)
         gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
-        views = PhotographViews(material.store, tabs.answer, tabs.influence)
-        connect_views(views, given, chosen, (answered, again), view, tabs.all)
-        connect_choices(material, given, chosen, strip, tabs, open_photograph)
+        views = PhotographViews(models, tabs.answer, tabs.influence)
+        connect_views(views, given, choice, chosen, (answered, again), view, tabs.all)
+        connect_choices(choice, given, chosen, strip, tabs, open_photograph)
+        choice.connect(chosen)
         page.load(None, None, None, js=WATCH, api_visibility="private")
-        link.connect(page, link_controls, given, chosen, tabs.all, tabs.lessons, material.photographs, open_photograph)
+        link.connect(page, link_controls, given, choice, chosen, tabs.all, tabs.lessons, open_photograph)
     return page
 
 
 def build_tabs(
-    material: Material, given: inputs.Inputs, chosen: gr.State, open_photograph: Callable[[str], str]
+    choice: ModelChoice, given: inputs.Inputs, chosen: gr.State, open_photograph: Callable[..., str]
 ) -> Tabs:
     """Builds the tabs inside the current gr.Column.
 
     Args:
-        material: what they are about.
+        choice: of the model.
         given: the left column.
         chosen: whose change asks for the views again.
-        open_photograph: image id of a held-out photograph to a file.
+        open_photograph: a model, and an image id of a held-out photograph, to a file.
     """
-    store, cohort = material.store, material.cohort
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
         with gr.Tab("Answer", id=ANSWER):
-            answer = answer_tab.build(given, store, material.recognition, material.similar)
-        with gr.Tab("Metadata influence", id=INFLUENCE):
-            influence = influence_tab.build(given, store, cohort, material.recognition)
+            answer = answer_tab.build(given, choice)
+        with gr.Tab("Metadata influence", id=INFLUENCE) as tab_influence:
+            influence = influence_tab.build(given, choice, tab_influence)
         # The lessons set controls of the tabs behind them, so these are built first.
         tab_lessons = gr.Tab("Lessons", id="lessons")
         with gr.Tab("Reader round", id="round"):
-            readers = round_tab.build(material.rounds)
+            readers = round_tab.build(choice)
         with gr.Tab("Cohort", id="cohort") as tab_cohort:
-            used, cases = cohort_tab.build(cohort, material.photographs, tab_cohort)
+            used, cases = cohort_tab.build(choice, tab_cohort)
         with gr.Tab("Training lab", id="lab"):
-            weighting = lab_tab.build(material.lab)
+            weighting = lab_tab.build(choice)
         with gr.Tab("Model report", id="report") as tab_report:
-            report_tab.build(store.predictor.checkpoint, tab_report)
+            report_tab.build(choice, tab_report)
         prevalence, share, _, threshold, _ = influence.controls
         controls = {
             "prevalence": prevalence, "share": share, "threshold": threshold, "used": used, "weighting": weighting,
             "round": readers.wanted,
         }  # fmt: skip
         with tab_lessons:
-            lessons = lessons_tab.build(material.lessons, open_photograph, given.record, controls, tabs, chosen)
+            lessons = lessons_tab.build(choice, tab_lessons, open_photograph, given.record, controls, tabs, chosen)
     for event in lessons.settings:
         event.then(None, None, None, js=SHOW_ALARM, api_visibility="private")
         event.then(None, readers.wanted, readers.wanted, js=round_tab.OPEN, api_visibility="private")
@@ -265,6 +227,7 @@ def tabs_of(tabs: gr.Tabs) -> list[gr.Tab]:
 def connect_views(
     views: PhotographViews,
     given: inputs.Inputs,
+    choice: ModelChoice,
     chosen: gr.State,
     watched: tuple[gr.HTML, gr.Button],
     view: list[Component],
@@ -278,7 +241,7 @@ def connect_views(
         return (*views.show(*values), json.dumps(values[1:4], separators=(",", ":")))
 
     of_answer, of_influence = views.answer.controls, views.influence.controls
-    asked = [*given.all, *of_answer, *of_influence]
+    asked = [*given.all, *of_answer, *of_influence, choice.control]
     changed = [given.photo.upload, given.photo.clear, given.photo.input, chosen.change, again.click]
     changed += [component.input for component in (*given.all[1:], *of_answer)]
     changed += [control.change for control in of_influence]  # lessons set them too
@@ -294,12 +257,12 @@ def connect_views(
 
 
 def connect_choices(
-    material: Material,
+    choice: ModelChoice,
     given: inputs.Inputs,
     chosen: gr.State,
     strip: gr.HTML,
     tabs: Tabs,
-    open_photograph: Callable[[str], str],
+    open_photograph: Callable[..., str],
 ) -> None:
     """Lets a click on an example, a case, an age or a site set the left column."""
 
@@ -307,9 +270,10 @@ def connect_choices(
         example = load_examples()[event.index]
         return str(example.path), *inputs.values_of(example.metadata), inputs.now()
 
-    def choose_case(event: gr.EventData) -> tuple:
-        record = material.cohort.records[material.cohort.row_of[event.image]]
-        return gr.Tabs(selected=ANSWER), open_photograph(event.image), *inputs.values_of(record), inputs.now()
+    def choose_case(model: str, event: gr.EventData) -> tuple:
+        cohort = choice.models.get(model).cohort
+        record = cohort.records[cohort.row_of[event.image]]
+        return gr.Tabs(selected=ANSWER), open_photograph(model, event.image), *inputs.values_of(record), inputs.now()
 
     def choose_age(event: gr.EventData) -> tuple[str, int]:
         return f"{event.age:g}", inputs.now()
@@ -319,7 +283,7 @@ def connect_choices(
 
     strip.click(choose_example, None, [*given.record, chosen], **inputs.CHOICE)
     for case_chosen in tabs.cases:
-        case_chosen(choose_case, None, [tabs.all, *given.record, chosen], **inputs.CHOICE).then(
+        case_chosen(choose_case, choice.control, [tabs.all, *given.record, chosen], **inputs.CHOICE).then(
             None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"
         )
     tabs.influence.age_curve.click(choose_age, None, [given.age, chosen], **inputs.CHOICE)

@@ -19,6 +19,8 @@ from lesion.teaching.similar import AMONG, ANOTHER, NOT_A_DOCTOR, SimilarCases, 
 from lesion.ui.api import as_given, endpoint
 from lesion.ui.html import cases, pieces, similar
 from lesion.ui.inputs import NEEDS_IMAGE, Inputs
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import PerModel
 
 AMONG_CHOICES = [
     ("any diagnosis", ANY),
@@ -87,12 +89,13 @@ def measured(folder: Path) -> str:
         return ""
 
 
-def build(inputs: Inputs, views: Views) -> SimilarControls:
+def build(inputs: Inputs, choice: ModelChoice, views: PerModel[Views]) -> SimilarControls:
     """Builds the section inside the current gr.Tab.
 
     Args:
         inputs: the left column.
-        views: of the checkpoint.
+        choice: of the model.
+        views: by model.
     """
     with gr.Column(elem_id="similar-section"):
         gr.HTML(
@@ -104,10 +107,11 @@ def build(inputs: Inputs, views: Views) -> SimilarControls:
         )
         among = gr.Dropdown(AMONG_CHOICES, value=ANY, label="Look among cases with", elem_id="among", min_width=220)
         shown = gr.HTML(js_on_load=cases.CASES_SCRIPT, elem_id="similar")
-        gr.HTML(measured(views.store.predictor.checkpoint.folder), elem_id="similar-quality")
+        choice.text(lambda m: measured(m.folder), elem_id="similar-quality")
     among.preprocess = as_given
     endpoint(
-        "similar_cases", views.numbers, [*inputs.record, among], gr.JSON(label="Answer", visible=False),
+        "similar_cases", views.asked(Views.numbers), [*inputs.record, among, choice.control],
+        gr.JSON(label="Answer", visible=False),
         "Give image, age, sex and body site as for /predict, and the diagnoses to look among: one of "
         f"{', '.join(AMONG)}, where '{ANOTHER}' leaves the model's answer out. Returns the held-out photographs "
         "nearest to the photograph by cosine similarity of the embeddings, at most six, the nearest first, with their "

@@ -171,8 +171,10 @@ input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3
     flex-wrap: nowrap; }
   #inputs > * { flex: none; }
 }
-body[data-tab=round] #inputs, body[data-tab=cohort] #inputs, body[data-tab=lab] #inputs,
-body[data-tab=report] #inputs { display: none; }
+body:is([data-tab=round], [data-tab=cohort], [data-tab=lab], [data-tab=report]) #inputs > :not(#model) {
+  display: none; }
+body:is([data-tab=round], [data-tab=cohort], [data-tab=lab], [data-tab=report]) #inputs:not(:has(#model)) {
+  display: none; }
 footer { margin: .5rem 0 !important; font-size: var(--text-sm); }
 footer .divider:last-child { display: none; }
 footer button, footer .divider { color: var(--body-text-color-subdued) !important; }

@@ -10,8 +10,10 @@ from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import load_predictor
+from lesion.model.checkpoint import identity_of
 from lesion.ui.link import NOT_YOURS, Choices
 
+MODEL = identity_of(BUNDLED)
 ADDRESS = "https://example.org/skin/lesions/"
 CHOICES = Choices(
     {
@@ -143,7 +145,7 @@ def test_a_copied_link_opens_the_same_page_and_tells_nothing_of_an_upload(server
     expect(page.locator("#answer li")).to_have_count(7)
     pick(page, "sex", "male")
     page.click("#copy-link")
-    expect(page.locator("#link textarea")).to_have_value(f"{server}/?sex=male")
+    expect(page.locator("#link textarea")).to_have_value(f"{server}/?sex=male&model={MODEL}")
     expect(page.locator("#link")).to_contain_text(NOT_YOURS)
 
     page.locator("#examples button").nth(7).click()
@@ -152,7 +154,7 @@ def test_a_copied_link_opens_the_same_page_and_tells_nothing_of_an_upload(server
     pick(page, "site", "face")
     pick(page, "target", "Melanoma")
     page.click("#copy-link")
-    link = f"{server}/?age=75&sex=female&site=face&diagnosis=mel&tab=influence&example=ISIC_0024329"
+    link = f"{server}/?age=75&sex=female&site=face&diagnosis=mel&tab=influence&example=ISIC_0024329&model={MODEL}"
     expect(page.locator("#link textarea")).to_have_value(link)
     expect(page.locator("#link")).to_contain_text("Link (copied)")
     expect(page.locator("#link textarea")).to_be_in_viewport()
@@ -166,7 +168,7 @@ def test_a_copied_link_opens_the_same_page_and_tells_nothing_of_an_upload(server
     page.get_by_role("tab", name="Lessons").click()
     pick(page, "lesson", "A case that metadata rescues")
     page.click("#copy-link")
-    link = link.replace("tab=influence", "tab=lessons") + "&lesson=rescued"
+    link = link.replace("tab=influence", "tab=lessons").replace("&model=", "&lesson=rescued&model=")
     expect(page.locator("#link textarea")).to_have_value(link)
     page.goto(link)
     expect_state(page, "Lessons", "75", "female", "face", "Melanoma")
@@ -180,5 +182,5 @@ def test_where_a_page_may_not_copy_the_link_is_shown(server, browser):
     expect(page.locator("#age input")).to_have_value("5")
     page.click("#copy-link")
     expect(page.locator("#link")).to_contain_text("Link (to copy)")
-    expect(page.locator("#link textarea")).to_have_value(f"{server}/?age=5")
+    expect(page.locator("#link textarea")).to_have_value(f"{server}/?age=5&model={MODEL}")
     page.close()

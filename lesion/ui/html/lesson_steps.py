@@ -10,13 +10,15 @@ STYLE = """
 .lesson h2 { margin: .2rem 0 .4rem; font-size: var(--text-xl); font-weight: 700; line-height: 1.3; }
 .lesson + .chart { margin-top: 1rem; }
 .lesson p { font-size: var(--text-lg); line-height: 1.5; margin: 0 0 .6rem; }
+.lesson p.about { font-size: var(--text-sm); color: var(--body-text-color-subdued); margin: -.2rem 0 .5rem; }
 .lesson b { color: inherit; }
 """
 
 
-def lesson(title: str, story: Sequence[str]) -> str:
-    """What a lesson's class looks at."""
-    return f'<div class="lesson"><h2>{html.escape(title)}</h2>{paragraphs(story)}</div>'
+def lesson(title: str, story: Sequence[str], model: str) -> str:
+    """What a lesson's class looks at, and which model it is about."""
+    about = f'<p class="about">About {html.escape(model)}</p>'
+    return f'<div class="lesson"><h2>{html.escape(title)}</h2>{about}{paragraphs(story)}</div>'
 
 
 def question(text: str) -> str:

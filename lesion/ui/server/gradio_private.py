@@ -67,9 +67,13 @@ class UploadsOnlyBlocks(gr.Blocks):
 
     def __init__(self, **options):
         super().__init__(**options)
+        self.optional: Component | None = None
+        """A component whose value, where it is the last and a program leaves it out, is the one it starts with."""
         self.default_config = SharedConfig(self)  # nothing is in the page yet
 
     async def preprocess_data(self, block_fn, inputs: list, *rest, **named):
+        if len(inputs) == len(block_fn.inputs) - 1 and block_fn.inputs[-1] is self.optional:
+            inputs = [*inputs, self.optional.value]
         if len(inputs) < len(block_fn.inputs):
             missing = f"{len(block_fn.inputs)} values are needed, {len(inputs)} were given; see the API page."
             raise gr.Error(missing, print_exception=False)

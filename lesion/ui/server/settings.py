@@ -14,6 +14,8 @@ from lesion.hardware import DEVICE_HELP, DEVICES
 
 BUNDLED = Path(__file__).resolve().parents[3] / "weights"
 """The checkpoint of the repository. An installed package has none beside it."""
+SECOND = BUNDLED / "efficientnet_lite2"
+"""A smaller one to compare it with."""
 
 
 def read_settings(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
@@ -24,8 +26,8 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
         description: of the program, for its help.
 
     Returns:
-        checkpoint: folder or Hub id. host, port: to listen on; the port is None for the first free one from 7860.
-        device: one of DEVICES.
+        checkpoint: folders or Hub ids; the first of them answers at first. host, port: to listen on; the port is None
+        for the first free one from 7860. device: one of DEVICES.
         root_path: under which a reverse proxy serves the app, without a slash at its end. login: user and password, or
         None. share: whether through Gradio's servers.
 
@@ -44,9 +46,10 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
         epilog="Only in the environment: GRADIO_ROOT_PATH, the path of a reverse proxy under which the app is served, "
         "and LESION_LOGIN, a user:password that is then needed to open it.",
     )
-    parser.add_argument("--checkpoint", default=checkpoint or BUNDLED,
-                        help="folder, or Hub id user/name or user/name@revision "
-                        "(default: LESION_CHECKPOINT, or weights)")  # fmt: skip
+    parser.add_argument("--checkpoint", action="append",
+                        help="folder, or Hub id user/name or user/name@revision; repeat it to choose on the page "
+                        "between several (default: LESION_CHECKPOINT, which may name several with commas between "
+                        "them, or weights and weights/efficientnet_lite2)")  # fmt: skip
     parser.add_argument("--host", default=host or "127.0.0.1",
                         help="address to listen on (default: GRADIO_SERVER_NAME, or 127.0.0.1)")  # fmt: skip
     parser.add_argument("--port", default=port or None,
@@ -54,7 +57,9 @@ def read_settings(arguments: Sequence[str] | None, description: str) -> argparse
     parser.add_argument("--device", choices=DEVICES, default="auto", help=DEVICE_HELP)
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's servers")
     args = parser.parse_args(arguments)
-    if args.checkpoint == BUNDLED and not BUNDLED.is_dir():
+    given = [part.strip() for part in checkpoint.split(",") if part.strip()]
+    args.checkpoint = args.checkpoint or given or [folder for folder in (BUNDLED, SECOND) if folder.is_dir()]
+    if not args.checkpoint:
         raise UserError(
             "No checkpoint was given, and this installation comes without one; give --checkpoint or LESION_CHECKPOINT "
             "the folder weights of the repository, a folder that train.py wrote, or a Hub id user/name."

@@ -1,6 +1,5 @@
 """The tab "Answer": seven probabilities and a heat map."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,9 @@ from lesion.ui import similar_cases
 from lesion.ui.api import endpoint
 from lesion.ui.html import answers, heat_map, pieces
 from lesion.ui.inputs import MOST_PROBABLE, NEEDS_IMAGE, Inputs, explained
+from lesion.ui.material import Material
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import PerModel
 
 HEAT_SIZE = 300
 """Longer side of the heat layer, pixels; the browser enlarges it."""
@@ -33,15 +35,15 @@ class AnswerTab(NamedTuple):
     """What the page wires together.
 
     Attributes:
+        views: by model; their `show` gives the values of `outputs`.
         outputs: the components to fill: the answer, what the metadata changed, similar cases, the heat map.
         controls: the heat map's method, and the diagnoses to look for similar cases among.
-        show: (photograph, record, diagnosis to explain, method, diagnoses to look among) to the values of `outputs`.
         similar: one of the outputs, whose clicks carry an image id.
     """
 
+    views: "PerModel[Answers]"
     outputs: list[gr.HTML]
     controls: list[Component]
-    show: Callable
     similar: gr.HTML
 
 
@@ -126,15 +128,21 @@ class Answers:
         return prediction.probabilities, overlay(read_image(image), heat), summary
 
 
-def build(inputs: Inputs, store: PhotographStore, recognition: Recognition, similar: similar_cases.Views) -> AnswerTab:
+def methods_of(material: Material) -> gr.Dropdown:
+    """The heat maps that a model offers, the best one chosen."""
+    methods = list(material.predictor.map_methods)
+    return gr.Dropdown(methods, value=methods[0])
+
+
+def build(inputs: Inputs, choice: ModelChoice) -> AnswerTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         inputs: the left column.
-        store: photographs and the predictor.
-        recognition, similar: see `Answers`.
+        choice: of the model.
     """
-    predictor, shown = store.predictor, Answers(store, recognition, similar)
+    similar = choice.models.each(lambda m: similar_cases.Views(m.store, m.similar, m.photographs, m.recognition))
+    views = choice.models.each(lambda m: Answers(m.store, m.recognition, similar.of(m.name)))
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             bars = gr.HTML(pieces.placeholder(pieces.WELCOME), elem_id="answer")
@@ -146,18 +154,20 @@ def build(inputs: Inputs, store: PhotographStore, recognition: Recognition, simi
                     0, 100, 60, step=5, label="Opacity (%)", elem_id="opacity", scale=2, min_width=130, buttons=[]
                 )
                 method = gr.Dropdown(
-                    list(predictor.map_methods), label="Heat map method", elem_id="method", scale=3, min_width=190
-                )
-            gr.HTML(measured_maps(predictor.checkpoint.folder), elem_id="map-quality")
-    among, cases = similar_cases.build(inputs, similar)
+                    list(choice.models.first.predictor.map_methods), label="Heat map method", elem_id="method", scale=3,
+                    min_width=190,
+                )  # fmt: skip
+            choice.text(lambda m: measured_maps(m.folder), elem_id="map-quality")
+    choice.follow(method, methods_of)
+    among, cases = similar_cases.build(inputs, choice, similar)
     opacity.input(
         None, opacity, None, js="v => document.documentElement.style.setProperty('--heat-opacity', v / 100)",
         api_visibility="private",
     )  # fmt: skip
     endpoint(
         "predict",
-        shown.predict,
-        inputs.all,
+        views.asked(Answers.predict),
+        [*inputs.all, choice.control],
         [
             gr.JSON(label="Probabilities by diagnosis code", visible=False),
             gr.Image(label="Overlay", format="jpeg", visible=False),
@@ -171,4 +181,4 @@ def build(inputs: Inputs, store: PhotographStore, recognition: Recognition, simi
         "warning in place of the set where the picture is unlike a dermoscopic photograph, and a notice where the "
         "model was trained on the photograph.",
     )
-    return AnswerTab([bars, change, cases, heat], [method, among], shown.show, cases)
+    return AnswerTab(views, [bars, change, cases, heat], [method, among], cases)

@@ -17,6 +17,9 @@ from lesion.teaching.cohort import AGE_BANDS, ANY, PARTS, Cohort, Comparison, Su
 from lesion.ui.api import as_given, endpoint
 from lesion.ui.html import cases, pieces
 from lesion.ui.html.charts import comparison
+from lesion.ui.material import Material
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import PerModel
 
 RULE_CHOICES = [("as in the data set", "dataset"), ("all equally common", "uniform")]
 
@@ -92,38 +95,41 @@ class Views:
         }
 
 
-def build(cohort: Cohort, photographs: HeldOutPhotographs, tab: gr.Tab) -> tuple[gr.CheckboxGroup, list[gr.HTML]]:
+def about(material: Material) -> str:
+    """How many held-out photographs there are, and which model answers about them."""
+    return pieces.section(
+        f"{len(material.cohort.table):,} photographs kept out of training",
+        f"{material.in_words} answers. Take inputs away from it, or shuffle them among the lesions, and see what is "
+        "lost against the full model. A third of the photographs (the validation part) were used for early stopping "
+        "and calibration; the test part alone is the stricter judge.",
+    )
+
+
+def build(choice: ModelChoice, tab: gr.Tab) -> tuple[gr.CheckboxGroup, list[gr.HTML]]:
     """Builds the tab inside the current gr.Tab.
 
     Args:
-        cohort: the held-out images.
-        photographs: their small copies, as far as there are any.
+        choice: of the model.
         tab: whose selection fills the views for the first time.
 
     Returns:
         The control of what the chosen model may use, and the lists of cases, whose clicks carry an image id.
     """
-    views = Views(cohort, photographs)
-    gr.HTML(
-        pieces.section(
-            f"{len(cohort.table):,} photographs kept out of training",
-            "Take inputs away from the model, or shuffle them among the lesions, and see what is lost against the full "
-            "model. A third of the photographs (the validation part) were used for early stopping and calibration; the "
-            "test part alone is the stricter judge.",
-        )
-    )
+    views = choice.models.each(lambda m: Views(m.cohort, m.photographs))
+    choice.text(about, elem_id="cohort-about")
     used, shuffled, subgroup, rule = build_controls()
     outputs, importances = build_views()
     controls = [used, shuffled, *subgroup, rule]
     for control in controls:
         control.preprocess = as_given
     options = {"api_visibility": "private", "show_progress": "minimal", "trigger_mode": "always_last"}
-    gr.on([tab.select, *(control.change for control in controls)], views.show, controls, outputs, **options)
-    gr.on(
-        [tab.select, *(control.change for control in (*subgroup, rule))], views.show_importance, [*subgroup, rule],
-        importances, **options,
-    )  # fmt: skip
-    add_endpoints(views, controls)
+    show, asked = views.asked(Views.show), [*controls, choice.control]
+    gr.on([control.change for control in controls], show, asked, outputs, **options)
+    choice.when_in_view(tab, show, asked, outputs, **options)
+    show, asked = views.asked(Views.show_importance), [*subgroup, rule, choice.control]
+    gr.on([control.change for control in (*subgroup, rule)], show, asked, [importances], **options)
+    choice.when_in_view(tab, show, asked, [importances], **options)
+    add_endpoints(views, [*controls, choice.control])
     return used, outputs[-2:]
 
 
@@ -174,7 +180,7 @@ def build_views() -> tuple[list[gr.HTML], gr.HTML]:
     return [summary, differences, confusions, rescued, ruined], importances
 
 
-def add_endpoints(views: Views, controls: list[Component]) -> None:
+def add_endpoints(views: PerModel[Views], controls: list[Component]) -> None:
     """The tab's endpoints."""
     answer = gr.JSON(label="Answer", visible=False)
     about = (
@@ -183,14 +189,14 @@ def add_endpoints(views: Views, controls: list[Component]) -> None:
         "the diagnoses to be: 'dataset' or 'uniform'. "
     )
     endpoint(
-        "cohort", views.numbers, controls, answer,
+        "cohort", views.asked(Views.numbers), controls, answer,
         "Give the inputs that the chosen model may use, and those of them that are shuffled among the lesions (lists "
         f"of {', '.join(INPUTS)}). {about}Returns accuracy, balanced accuracy and recalls of the full and the chosen "
         "model, each difference (chosen − full) with a 95 % bootstrap interval by lesion, confusion matrices, and the "
         "cases that only one of them gets right.",
     )  # fmt: skip
     endpoint(
-        "importance", views.importance, controls[2:], answer,
+        "importance", views.asked(Views.importance), controls[2:], answer,
         about + "Returns the permutation importance of each input with 95 % intervals: accuracy and balanced accuracy "
         "lost, log-loss added (nats).",
     )  # fmt: skip

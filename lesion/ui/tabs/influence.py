@@ -1,6 +1,5 @@
 """The tab "Metadata influence": what age, sex and site did to the answer."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -8,16 +7,17 @@ import gradio as gr
 from gradio.components import Component
 
 from lesion.data.metadata import FIELDS
-from lesion.inference.photograph_store import PhotographStore
 from lesion.metrics.metrics import ALARM_THRESHOLD
-from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
+from lesion.teaching.cohort import ALARM_THRESHOLDS
 from lesion.teaching.influence import ANY_FIELD, CHANGING, MOST_CHANGES, SCALES
-from lesion.teaching.recognition import Recognition
 from lesion.ui.api import as_given, endpoint, in_sentences
 from lesion.ui.html import body_map, pieces
 from lesion.ui.html.charts import contributions
 from lesion.ui.influence_answers import PREVALENCE_CHOICES, Answers, Views
 from lesion.ui.inputs import Inputs
+from lesion.ui.material import Material
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import PerModel
 from lesion.ui.server.gradio_private import served_file
 
 THRESHOLD = round(100 * ALARM_THRESHOLD)
@@ -28,30 +28,30 @@ class InfluenceTab(NamedTuple):
     """What the page wires together.
 
     Attributes:
-        controls: whose values `show` takes after its first three arguments.
+        views: by model; their `of_photograph` gives the values of `outputs`.
+        controls: whose values it takes after its first three arguments.
         outputs: the components to fill.
-        show: (photograph, record, diagnosis to explain, …) to the values of `outputs`.
         age_curve, body_map: two of the outputs, whose clicks carry an age and a site.
     """
 
+    views: PerModel[Views]
     controls: list[Component]
     outputs: list[gr.HTML]
-    show: Callable
     age_curve: gr.HTML
     body_map: gr.HTML
 
 
-def build(inputs: Inputs, store: PhotographStore, cohort: Cohort, recognition: Recognition) -> InfluenceTab:
+def build(inputs: Inputs, choice: ModelChoice, tab: gr.Tab) -> InfluenceTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         inputs: the left column.
-        store: photographs and the predictor.
-        cohort: the held-out images, for the alarm.
-        recognition: see `Answers`.
+        choice: of the model.
+        tab: whose selection fills the alarm for another model.
     """
-    views = Views(store.predictor, cohort)
-    answers = Answers(views, store, recognition, partial(served_file, inputs.photo))
+    serve = partial(served_file, inputs.photo)
+    views = choice.models.each(lambda m: Views(m.predictor, m.cohort))
+    answers = choice.models.each(lambda m: Answers(views.of(m.name), m.store, m.recognition, serve))
     with gr.Row():
         prevalence = gr.Radio(
             PREVALENCE_CHOICES, value="dataset", label="How common the diagnoses are, in this tab", min_width=300,
@@ -66,17 +66,17 @@ def build(inputs: Inputs, store: PhotographStore, cohort: Cohort, recognition: R
     three = gr.HTML(elem_id="three-answers")
     waterfall, scale, curve = build_contributions()
     figure, table, changing, smallest = build_places()
-    threshold, here, alarm, roc = build_alarm(views)
-    build_downloads(answers, inputs, prevalence, share)
+    threshold, here, alarm, roc = build_alarm(choice, views)
+    build_downloads(answers, inputs, choice, prevalence, share)
     for control in (prevalence, share, scale, threshold, changing):
         control.preprocess = as_given
-    gr.on(
-        [prevalence.change, share.change, threshold.change], views.of_alarm, [prevalence, share, threshold],
-        [alarm, roc], api_visibility="private", show_progress="hidden", trigger_mode="always_last",
-    )  # fmt: skip
-    add_endpoints(answers, inputs, [prevalence, share], scale, threshold, changing)
+    of_alarm, asked = views.asked(Views.of_alarm), [prevalence, share, threshold, choice.control]
+    options = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+    gr.on([prevalence.change, share.change, threshold.change], of_alarm, asked, [alarm, roc], **options)
+    choice.when_in_view(tab, of_alarm, asked, [alarm, roc], **options)
+    add_endpoints(answers, inputs, choice, [prevalence, share], scale, threshold, changing)
     outputs = [change, three, waterfall, curve, figure, table, smallest, here]
-    return InfluenceTab([prevalence, share, scale, threshold, changing], outputs, views.of_photograph, curve, figure)
+    return InfluenceTab(views, [prevalence, share, scale, threshold, changing], outputs, curve, figure)
 
 
 def build_contributions() -> tuple[gr.HTML, gr.Radio, gr.HTML]:
@@ -131,19 +131,21 @@ def build_places() -> tuple[gr.HTML, gr.HTML, gr.Radio, gr.HTML]:
     return figure, table, changing, smallest
 
 
-def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
-    """The alarm's threshold, this photograph's alarm, the alarm in numbers and its ROC curve."""
-    gr.HTML(
-        pieces.section(
-            "Melanoma alarm",
-            "The alarm rings where the probability of melanoma, at the data set's prevalence, is at or above the "
-            "threshold. It rings for the same photographs wherever it is used, but what an alarm means depends on "
-            f"how common melanoma is there. Measured on the {len(views.cohort.table):,} photographs kept out of "
-            "training (a third of them were used for early stopping and calibration), with age, sex and site; 95 % "
-            "intervals by resampling lesions.",
-        ),
-        elem_id="alarm-section",
+def about_alarm(material: Material) -> str:
+    """What the alarm is, and on what it was measured."""
+    return pieces.section(
+        "Melanoma alarm",
+        "The alarm rings where the probability of melanoma, at the data set's prevalence, is at or above the "
+        "threshold. It rings for the same photographs wherever it is used, but what an alarm means depends on "
+        f"how common melanoma is there. Measured on the {len(material.cohort.table):,} photographs kept out of "
+        "training (a third of them were used for early stopping and calibration), with age, sex and site; 95 % "
+        "intervals by resampling lesions.",
     )
+
+
+def build_alarm(choice: ModelChoice, views: PerModel[Views]) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
+    """The alarm's threshold, this photograph's alarm, the alarm in numbers and its ROC curve."""
+    choice.text(about_alarm, elem_id="alarm-section")
     with gr.Row(equal_height=False, elem_id="alarm-row"):
         with gr.Column(min_width=340):
             threshold = gr.Slider(
@@ -151,14 +153,16 @@ def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
                 elem_id="threshold", interactive=True,
             )  # fmt: skip
             here = gr.HTML(elem_id="alarm-here")
-            numbers, curve = views.of_alarm("dataset", 2, THRESHOLD)
+            numbers, curve = views.of().of_alarm("dataset", 2, THRESHOLD)
             alarm = gr.HTML(numbers, elem_id="alarm")
         with gr.Column(min_width=340):
             roc = gr.HTML(curve, elem_id="roc")
     return threshold, here, alarm, roc
 
 
-def build_downloads(answers: Answers, inputs: Inputs, prevalence: gr.Radio, share: gr.Slider) -> None:
+def build_downloads(
+    answers: PerModel[Answers], inputs: Inputs, choice: ModelChoice, prevalence: gr.Radio, share: gr.Slider
+) -> None:
     """Buttons that make a file and let the browser download it."""
     take = gr.HTML(pieces.section("Download", "What this tab shows, as a table or as a page to print."))
     with gr.Row():
@@ -167,27 +171,28 @@ def build_downloads(answers: Answers, inputs: Inputs, prevalence: gr.Radio, shar
         as_png = gr.Button("Handout (PNG)", elem_id="get-png")
     download = gr.DownloadButton(visible="hidden", elem_id="download")
     for button, function, values in (
-        (as_csv, answers.table_file, inputs.record),
-        (as_pdf, partial(answers.handout_file, kind="pdf"), inputs.all),
-        (as_png, partial(answers.handout_file, kind="png"), inputs.all),
+        (as_csv, Answers.table_file, inputs.record),
+        (as_pdf, Answers.handout_pdf, inputs.all),
+        (as_png, Answers.handout_png, inputs.all),
     ):
         made = button.click(
-            in_sentences(function), [*values, prevalence, share], download, api_visibility="private",
-            show_progress="minimal", show_progress_on=take,
+            in_sentences(answers.asked(function)), [*values, prevalence, share, choice.control], download,
+            api_visibility="private", show_progress="minimal", show_progress_on=take,
         )  # fmt: skip
         made.success(None, None, None, js="() => document.querySelector('#download').click()", api_visibility="private")
 
 
 def add_endpoints(
-    answers: Answers,
+    answers: PerModel[Answers],
     inputs: Inputs,
+    choice: ModelChoice,
     context: list[Component],
     scale: gr.Radio,
     threshold: gr.Slider,
     changing: gr.Radio,
 ) -> None:
     """The tab's endpoints; `context` is how common the diagnoses are."""
-    answer = gr.JSON(label="Answer", visible=False)
+    answer, model = gr.JSON(label="Answer", visible=False), choice.control
     file = gr.File(label="File", visible=False)
     kind = gr.Textbox("pdf", label="Kind: pdf or png", visible=False)
     about = (
@@ -195,45 +200,45 @@ def add_endpoints(
         "'own') and, for 'own', the percentage of melanomas. "
     )
     endpoint(
-        "three_answers", answers.three_answers, [*inputs.record, *context], answer,
+        "three_answers", answers.asked(Answers.three_answers), [*inputs.record, *context, model], answer,
         about + "Returns the seven probabilities from the image alone, the metadata alone, and both, and the largest "
         "change in words.",
     )  # fmt: skip
     endpoint(
-        "shapley", answers.shapley, [*inputs.all, *context, scale], answer,
+        "shapley", answers.asked(Answers.shapley), [*inputs.all, *context, scale, model], answer,
         about + "Also the diagnosis to explain and the scale ('probability' or 'log-odds'). Returns what the model "
         "answers with nothing known (start) and with everything known (end), and the exact Shapley value of image, "
         "age, sex and site; start and the four values add up to end.",
     )  # fmt: skip
     endpoint(
-        "age_curve", answers.age_curve, [*inputs.record, *context], answer,
+        "age_curve", answers.asked(Answers.age_curve), [*inputs.record, *context, model], answer,
         about + "Returns the seven probabilities at every age, with sex and site as given, and the ages between which "
         "the most probable diagnosis changes.",
     )  # fmt: skip
     endpoint(
-        "body_map", answers.body_map, [*inputs.all, *context], answer,
+        "body_map", answers.asked(Answers.body_map), [*inputs.all, *context, model], answer,
         about + "Also the diagnosis. Returns its probability with the lesion at each site, for each sex, at the given "
         "age.",
     )  # fmt: skip
     endpoint(
-        "smallest_change", answers.smallest_change, [*inputs.record, *context, changing], answer,
+        "smallest_change", answers.asked(Answers.smallest_change), [*inputs.record, *context, changing, model], answer,
         about + f"Also what may change: one of {', '.join(CHANGING)}. Returns the nearest age, sex and site with "
         "another most probable diagnosis (fewest fields changed, then fewest years), or a sentence saying that there "
         f"is none; and under 'changes' up to {MOST_CHANGES} of these, each with other fields changed or another "
         "diagnosis, and none of which a part would do.",
     )  # fmt: skip
     endpoint(
-        "alarm", answers.alarm, [*context, threshold], answer,
+        "alarm", answers.asked(Answers.alarm), [*context, threshold, model], answer,
         "Give how common the diagnoses are ('dataset', 'uniform' or 'own'), for 'own' the percentage of melanomas, and "
         "the probability of melanoma at which the alarm rings (%). Returns sensitivity and specificity on the "
         "held-out photographs with 95 % intervals, and the predictive values at that prevalence.",
     )  # fmt: skip
     endpoint(
-        "sweep", answers.table_file, [*inputs.record, *context], file,
+        "sweep", answers.asked(Answers.table_file), [*inputs.record, *context, model], file,
         about + "Returns a CSV file with the seven probabilities for every age, sex and site.",
     )  # fmt: skip
     endpoint(
-        "handout", answers.handout_file, [*inputs.all, *context, kind], file,
+        "handout", answers.asked(Answers.handout_file), [*inputs.all, *context, kind, model], file,
         about + "Also the diagnosis to explain, and 'pdf' or 'png'. Returns a page to print: photograph, heat map, "
         "answers and plots.",
     )  # fmt: skip

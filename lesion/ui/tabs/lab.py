@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import gradio as gr
 from gradio.components import Component
@@ -16,6 +15,9 @@ from lesion.teaching.lab import Lab, LabRun, LabSettings
 from lesion.ui.api import as_given, endpoint
 from lesion.ui.html import pieces
 from lesion.ui.html.charts import comparison, learning_curve
+from lesion.ui.material import Material
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import PerModel
 
 WEIGHTING_CHOICES = list(zip(("none", "square root", "balanced"), WEIGHTINGS, strict=True))
 LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01]
@@ -61,6 +63,12 @@ class Runs:
         words = f"Run {name}, {in_words(settings)}: trained in {result.seconds:.1f} s."
         yield kept, pieces.change(words), gr.skip(), self.results(kept)
 
+    def train_a(self, kept: dict, *chosen: object) -> Iterator[tuple]:
+        yield from self.train("A", kept, *chosen)
+
+    def train_b(self, kept: dict, *chosen: object) -> Iterator[tuple]:
+        yield from self.train("B", kept, *chosen)
+
     def results(self, kept: dict) -> str:
         """Confusion matrices of the runs there are, and their difference where there are two."""
         runs = {name: self.lab.result(LabSettings(*values)) for name, values in kept.items()}
@@ -90,25 +98,29 @@ class Runs:
         return {name: {**vars(d), "difference": d.difference} for name, d in found.items()}
 
 
-def build(lab: Lab) -> gr.Radio:
+def about(material: Material) -> str:
+    """What is trained here, on what."""
+    return pieces.section(
+        "Train the head in front of the class",
+        "The head is the last part of the model: it weighs what the backbone sees in a photograph (the embedding) "
+        f"against age, sex and site. Here it is trained again on {len(material.cohort.table):,} photographs kept out "
+        f"of training, with the embeddings of {material.in_words}, in five-fold cross-validation by lesion: every "
+        "photograph is judged by a head that was not trained on its lesion, by its largest output. The model behind "
+        "the other tabs does not change.",
+    )
+
+
+def build(choice: ModelChoice) -> gr.Radio:
     """Builds the tab inside the current gr.Tab.
 
     Args:
-        lab: trains and compares.
+        choice: of the model.
 
     Returns:
         The control of the class weights.
     """
-    runs = Runs(lab)
-    gr.HTML(
-        pieces.section(
-            "Train the head in front of the class",
-            "The head is the last part of the model: it weighs what the backbone sees in a photograph (the embedding) "
-            f"against age, sex and site. Here it is trained again on {len(lab.labels):,} photographs kept out of "
-            "training, in five-fold cross-validation by lesion: every photograph is judged by a head that was not "
-            "trained on its lesion, by its largest output. The model behind the other tabs does not change.",
-        )
-    )
+    runs = choice.models.each(lambda m: Runs(m.lab))
+    choice.text(about, elem_id="lab-about")
     with gr.Row():
         used = gr.CheckboxGroup(list(INPUTS), value=list(INPUTS), label="Inputs", elem_id="lab-inputs")
         weighting = gr.Radio(WEIGHTING_CHOICES, value="balanced", label="Class weights", elem_id="lab-weighting")
@@ -119,30 +131,33 @@ def build(lab: Lab) -> gr.Radio:
     chosen = [used, weighting, epochs, rate, seed]
     for control in chosen:
         control.preprocess = as_given
-    build_runs(runs, chosen)
-    add_endpoints(runs, chosen)
+    build_runs(choice, runs, chosen)
+    add_endpoints(choice, runs, chosen)
     return weighting
 
 
-def build_runs(runs: Runs, chosen: list[Component]) -> None:
+def build_runs(choice: ModelChoice, runs: PerModel[Runs], chosen: list[Component]) -> None:
     """Buttons that train with the chosen settings, and what they fill."""
     with gr.Row():
         train_a = gr.Button("Train as run A", variant="primary", elem_id="train-a", min_width=120)
         train_b = gr.Button("Train as run B", variant="primary", elem_id="train-b", min_width=120)
         stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=80)
-    status = gr.HTML(
-        pieces.change("Choose settings and train run A. Then change one setting and train run B."), elem_id="lab-status"
+    # What was trained on the embeddings of another model does not stay.
+    status = choice.text(
+        lambda _: pieces.change("Choose settings and train run A. Then change one setting and train run B."),
+        elem_id="lab-status",
     )
-    curves = gr.HTML(pieces.placeholder("The learning curves appear here."), elem_id="lab-curves")
-    shown = gr.HTML(elem_id="lab-results")
+    curves = choice.text(lambda _: pieces.placeholder("The learning curves appear here."), elem_id="lab-curves")
+    shown = choice.text(lambda _: "", elem_id="lab-results")
     # The page keeps a list of settings for each run; the runs themselves are in the lab's bounded store.
     kept = gr.State({})
+    choice.follow(kept, lambda _: {})
     trainings = [
         button.click(
-            partial(runs.train, name), [kept, *chosen], [kept, status, curves, shown], api_visibility="private",
+            runs.asked(train), [kept, *chosen, choice.control], [kept, status, curves, shown], api_visibility="private",
             show_progress="minimal", show_progress_on=status, concurrency_id="lab", concurrency_limit=1,
         )
-        for button, name in zip((train_a, train_b), RUNS, strict=True)
+        for button, train in ((train_a, Runs.train_a), (train_b, Runs.train_b))
     ]  # fmt: skip
     stopped = pieces.change("Stopped. Runs that were complete are kept.")
     stop.click(
@@ -151,7 +166,7 @@ def build_runs(runs: Runs, chosen: list[Component]) -> None:
     )  # fmt: skip
 
 
-def add_endpoints(runs: Runs, chosen: list[Component]) -> None:
+def add_endpoints(choice: ModelChoice, runs: PerModel[Runs], chosen: list[Component]) -> None:
     """The tab's endpoints."""
     answer = gr.JSON(label="Answer", visible=False)
     about = (
@@ -159,7 +174,7 @@ def add_endpoints(runs: Runs, chosen: list[Component]) -> None:
         "rate (0.00001 to 0.1) and seed"
     )
     endpoint(
-        "train_head", runs.train_numbers, chosen, answer,
+        "train_head", runs.asked(Runs.train_numbers), [*chosen, choice.control], answer,
         f"Trains the head on the held-out embeddings in five-fold cross-validation by lesion. Give {about}. Returns "
         "the history after every epoch, and at the end accuracy, balanced accuracy and the confusion matrix of the "
         "out-of-fold answers.",
@@ -175,7 +190,7 @@ def add_endpoints(runs: Runs, chosen: list[Component]) -> None:
     for control in others:
         control.preprocess = as_given
     endpoint(
-        "compare_heads", runs.compare_numbers, [*chosen, *others], answer,
+        "compare_heads", runs.asked(Runs.compare_numbers), [*chosen, *others, choice.control], answer,
         f"Compares two such trainings, A and B. Give {about}, of A and then of B; runs that are no longer kept are "
         "trained. Returns accuracy, balanced accuracy and every recall of both, and the differences (B − A) with 95 % "
         "bootstrap intervals by lesion.",

@@ -14,6 +14,8 @@ from lesion.ui.html import lesson_steps
 from lesion.ui.html.charts import contributions
 from lesion.ui.inputs import CHOICE, values_of
 from lesion.ui.inputs import now as changed_now
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import PerModel
 
 MOST_SETUPS = 2
 LOOK, GUESS, SEE = range(3)
@@ -25,15 +27,18 @@ class LessonsTab:
 
     Attributes:
         settings: the events that set inputs.
-        picker: chooses the lesson.
-        show: the lesson's key to the values of `outputs`.
-        outputs: what a lesson fills.
+        steps: by model; their `open` gives the values of `outputs`.
+        outputs: the dropdown of lessons, the name of the model that they are about, and what a lesson fills.
     """
 
     settings: list[Dependency]
-    picker: gr.Dropdown
-    show: Callable
+    steps: "PerModel[Steps]"
     outputs: list[Component]
+
+    @property
+    def picker(self) -> Component:
+        """Chooses the lesson."""
+        return self.outputs[0]
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,24 @@ class Steps:
 
     Attributes:
         lessons: of the checkpoint.
+        name, model: of the model; the second says which checkpoint it is, too.
     """
 
     lessons: Lessons
+    name: str
+    model: str
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """The lessons' titles and keys."""
+        return [(lesson.title, lesson.key) for lesson in self.lessons.all]
+
+    def open(self, key: object = None) -> tuple:
+        """A lesson, and the dropdown of them, as the tab shows them of another model; the first where this model has
+        no such lesson."""
+        keys = [key for _, key in self.choices]
+        key = key if key in keys else keys[0]
+        return gr.Dropdown(choices=self.choices, value=key), self.name, *self.show(key)
 
     def show(self, key: str) -> tuple:
         """The lesson's first step; nothing of its answer is computed yet."""
@@ -54,8 +74,9 @@ class Steps:
             for i in range(MOST_SETUPS)
         ]
         return (
-            lesson_steps.lesson(lesson.title, lesson.story), *setups, lesson_steps.question(lesson.question),
-            gr.Radio(list(lesson.options), value=None), "", gr.Walkthrough(selected=LOOK),
+            lesson_steps.lesson(lesson.title, lesson.story, self.model), *setups,
+            lesson_steps.question(lesson.question), gr.Radio(list(lesson.options), value=None), "",
+            gr.Walkthrough(selected=LOOK),
         )  # fmt: skip
 
     def reveal(self, key: str, guess: str | None) -> tuple:
@@ -71,14 +92,15 @@ class Steps:
         lesson = self.lessons.get(key)
         found = lesson.reveal()
         return {
-            "title": lesson.title, "story": lesson.story, "question": lesson.question, "options": lesson.options,
-            "correct": lesson.options[found.correct], "text": found.text, "moral": found.moral,
-            "answers": found.answers,
+            "model": self.model, "title": lesson.title, "story": lesson.story, "question": lesson.question,
+            "options": lesson.options, "correct": lesson.options[found.correct], "text": found.text,
+            "moral": found.moral, "answers": found.answers,
         }  # fmt: skip
 
 
 def build(
-    lessons: Lessons,
+    choice: ModelChoice,
+    tab: gr.Tab,
     open_photograph: Callable[..., str],
     record: list[Component],
     controls: dict[str, Component],
@@ -88,19 +110,21 @@ def build(
     """Builds the tab inside the current gr.Tab.
 
     Args:
-        lessons: of the checkpoint.
-        open_photograph: image id of a held-out photograph, and an artefact of `Setup` or None, to a file.
+        choice: of the model.
+        tab: whose selection fills it for another model.
+        open_photograph: a model, an image id of a held-out photograph, and an artefact of `Setup` or None, to a file.
         record: photograph, age, sex and site of the left column.
         controls: those of other tabs that lessons set, by the names of `lesion.teaching.lessons.Setup`.
         tabs: of the page.
         chosen: whose change asks for the views again.
     """
-    told, first = Steps(lessons), lessons.all[0]
-    choices = [(lesson.title, lesson.key) for lesson in lessons.all]
-    picker = gr.Dropdown(choices, value=first.key, label="Lesson", elem_id="lesson")
+    told = choice.models.each(lambda m: Steps(m.lessons, m.name, m.in_words))
+    first, by = told.of().lessons.all[0], told.of().model
+    picker = gr.Dropdown(told.of().choices, value=first.key, label="Lesson", elem_id="lesson")
+    model = gr.State(told.of().name)
     with gr.Walkthrough(selected=LOOK, elem_id="walkthrough") as steps:
         with gr.Step("Look", id=LOOK):
-            story = gr.HTML(lesson_steps.lesson(first.title, first.story), elem_id="story")
+            story = gr.HTML(lesson_steps.lesson(first.title, first.story, by), elem_id="story")
             with gr.Row():
                 buttons = [
                     gr.Button(
@@ -119,48 +143,61 @@ def build(
 
     picker.preprocess = guess.preprocess = as_given
     private = {"api_visibility": "private"}
-    show, shown = in_sentences(told.show), [story, *buttons, question, guess, seen, steps]
-    picker.input(show, picker, shown, show_progress="hidden", trigger_mode="always_last", **private)
+    shown = [story, *buttons, question, guess, seen, steps]
+    outputs, quiet = [picker, model, *shown], {"show_progress": "hidden", "trigger_mode": "always_last", **private}
+    picker.input(in_sentences(told.asked(Steps.show)), [picker, choice.control], shown, **quiet)
+
+    def open_for(key: str, shown_model: str, name: str) -> tuple:
+        return told.of(name).open(key) if name != shown_model else tuple(gr.skip() for _ in outputs)
+
+    choice.when_in_view(tab, open_for, [picker, model, choice.control], outputs, **quiet)
     to_guess.click(None, None, steps, js=f"() => ({{ selected: {GUESS}, __type__: 'update' }})", **private)
     to_see.click(
-        in_sentences(told.reveal), [picker, guess], [steps, seen], show_progress="minimal", show_progress_on=question,
-        **private,
+        in_sentences(told.asked(Steps.reveal)), [picker, guess, choice.control], [steps, seen],
+        show_progress="minimal", show_progress_on=question, **private,
     )  # fmt: skip
-    given = [*record, *controls.values()]
+    given, lessons_of = [*record, *controls.values()], choice.models.each(lambda m: m.lessons)
     settings = [
         button.click(
-            in_sentences(partial(set_inputs, lessons, index, list(controls), open_photograph)), [picker, *given],
-            [tabs, *given, chosen], **CHOICE,
+            in_sentences(partial(set_inputs, lessons_of, index, list(controls), open_photograph)),
+            [choice.control, picker, *given], [tabs, *given, chosen], **CHOICE,
         )
         for index, button in enumerate(buttons)
     ]  # fmt: skip
     endpoint(
-        "lesson", told.numbers, [picker], gr.JSON(label="Answer", visible=False),
-        f"Give the key of a lesson ({', '.join(lesson.key for lesson in lessons.all)}). Returns its text, its "
+        "lesson", told.asked(Steps.numbers), [picker, choice.control], gr.JSON(label="Answer", visible=False),
+        f"Give the key of a lesson ({', '.join(key for _, key in told.of().choices)}). Returns its text, its "
         "question, and the answer that the model computes.",
     )  # fmt: skip
-    return LessonsTab(settings, picker, show, shown)
+    return LessonsTab(settings, told, outputs)
 
 
 def set_inputs(
-    lessons: Lessons, index: int, controls: list[str], open_photograph: Callable[..., str], key: str, *now: object
+    lessons: PerModel[Lessons],
+    index: int,
+    controls: list[str],
+    open_photograph: Callable[..., str],
+    model: str,
+    key: str,
+    *now: object,
 ) -> tuple:
     """What a lesson's button sets: the tab, photograph, age, sex and site, the controls, and that something was chosen.
 
     What it does not set is given back as it is: to skip a component would undo its `preprocess`.
 
     Args:
-        lessons: of the checkpoint.
+        lessons: by model.
         index: of the button.
         controls: their names.
-        open_photograph: image id of a held-out photograph, and an artefact of `Setup` or None, to a file.
+        open_photograph: a model, an image id of a held-out photograph, and an artefact of `Setup` or None, to a file.
+        model: that is chosen.
         key: of the lesson.
         now: photograph, age, sex, site and the controls' values.
     """
-    setup = lessons.get(key).setups[index]
+    setup = lessons.of(model).get(key).setups[index]
     return (
         gr.Tabs(selected=setup.tab) if setup.tab else gr.skip(),
-        open_photograph(setup.image_id, setup.artefact) if setup.image_id else now[0],
+        open_photograph(model, setup.image_id, setup.artefact) if setup.image_id else now[0],
         *(now[1:4] if setup.metadata is None else values_of(setup.metadata)),
         *(setup.controls.get(name, value) for name, value in zip(controls, now[4:], strict=True)),
         changed_now(),

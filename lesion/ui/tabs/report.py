@@ -5,32 +5,43 @@ import gradio as gr
 from lesion.errors import UserError
 from lesion.model.checkpoint import Checkpoint
 from lesion.report.reading import belongs, read_report
-from lesion.ui.api import in_sentences
+from lesion.ui.api import endpoint
 from lesion.ui.html.report.document import MISSING, OF_ANOTHER, OPEN_LINKED, SCRIPT, render
+from lesion.ui.model_choice import ModelChoice
 
 
-def build(checkpoint: Checkpoint, tab: gr.Tab) -> None:
+def model_report(checkpoint: Checkpoint) -> dict:
+    """What the endpoint answers."""
+    folder = checkpoint.folder
+    report = read_report(folder)
+    if report is None:
+        raise UserError(MISSING)
+    return report if belongs(report, folder) else {"warning": OF_ANOTHER, **report}
+
+
+def show(checkpoint: Checkpoint) -> str:
+    """The report as HTML."""
+    return render(checkpoint.folder, checkpoint.config)
+
+
+def build(choice: ModelChoice, tab: gr.Tab) -> None:
     """Builds the tab inside the current gr.Tab.
 
     Args:
-        checkpoint: report.json and its figures are read again whenever the tab is chosen.
+        choice: of the model; report.json and its figures are read again whenever the tab is chosen.
         tab: whose selection fills it.
     """
-    folder = checkpoint.folder
-
-    def model_report() -> dict:
-        report = read_report(folder)
-        if report is None:
-            raise UserError(MISSING)
-        return report if belongs(report, folder) else {"warning": OF_ANOTHER, **report}
-
+    checkpoints = choice.models.each(lambda m: m.predictor.checkpoint)
     shown = gr.HTML(js_on_load=SCRIPT, elem_id="model-report")
-    tab.select(
-        lambda: render(folder, checkpoint.config), None, shown, api_visibility="private", show_progress="minimal"
-    ).then(None, None, None, js=OPEN_LINKED, api_visibility="private")
-    gr.api(
-        in_sentences(model_report), api_name="model_report",
-        api_description="Returns the report on the checkpoint that answers here, as `python -m lesion.evaluate` wrote "
+    filled = choice.when_in_view(
+        tab, checkpoints.asked(show), [choice.control], [shown], api_visibility="private", show_progress="minimal",
+        trigger_mode="always_last",
+    )  # fmt: skip
+    for event in filled:
+        event.then(None, None, None, js=OPEN_LINKED, api_visibility="private")
+    endpoint(
+        "model_report", checkpoints.asked(model_report), [choice.control], gr.JSON(label="Answer", visible=False),
+        "Returns the report on the checkpoint that answers here, as `python -m lesion.evaluate` wrote "
         "it: every metric on the test part with its 95 % interval, and what each one means. It has a warning where it "
         "was written for another checkpoint.",
     )  # fmt: skip

@@ -9,7 +9,6 @@ from gradio.components import Component
 
 from lesion.data.diagnoses import CODES
 from lesion.errors import UserError
-from lesion.teaching.round_cases import Rounds
 from lesion.teaching.round_result import CONFIDENCES
 from lesion.teaching.rounds import (
     BALANCED,
@@ -23,7 +22,9 @@ from lesion.teaching.rounds import (
 )
 from lesion.ui.api import as_given, endpoint, in_sentences
 from lesion.ui.html import pieces, round_script
-from lesion.ui.round_views import KINDS, Answers, Views, settings_from
+from lesion.ui.model_choice import ModelChoice
+from lesion.ui.models import PerModel
+from lesion.ui.round_views import KINDS, Answers, Views, settings_from, what_browser_says
 from lesion.ui.server.gradio_private import served_file
 from lesion.words import percent
 
@@ -71,41 +72,56 @@ class RoundTab(NamedTuple):
     wanted: gr.Textbox
 
 
-def build(rounds: Rounds) -> RoundTab:
+def build(choice: ModelChoice) -> RoundTab:
     """Builds the tab inside the current gr.Tab.
 
     Args:
-        rounds: of the checkpoint.
+        choice: of the model. A round that has begun stays with the model whose checkpoint its text names.
     """
-    views = Views(rounds)
+    models = choice.models
+    views = models.each(lambda m: Views(m.rounds))
     with gr.Row(equal_height=False, elem_id="round-room"):
         controls = build_settings()
         with gr.Column(scale=3, min_width=320):
-            view = gr.HTML(in_place(views.intro, FIRST), js_on_load=round_script.SCRIPT, elem_id="round")
-    answers = Answers(rounds, partial(served_file, view))
+            view = gr.HTML(in_place(views.of().intro, FIRST), js_on_load=round_script.SCRIPT, elem_id="round")
+    answers = models.each(lambda m: Answers(m.rounds, partial(served_file, view)))
     says = gr.Textbox(visible=False)
-    build_files(answers, says)
+
+    def model_of(said: str) -> str | None:
+        text = str(what_browser_says(said).get("round"))
+        return models.named_by(text.rpartition("_")[2])
 
     def choose(*values: object) -> str:
-        return in_place(lambda: views.intro(settings_from(*values)))
+        *settings, model = values
+        return in_place(lambda: views.of(model).intro(settings_from(*settings)))
+
+    def go_on(said: str) -> str:
+        return in_place(lambda: views.of(model_of(said)).opened(said)[1])
 
     def arrive(said: str) -> tuple:
         try:
-            settings, seen = views.opened(said)
+            model = model_of(said)
+            settings, seen = views.of(model).opened(said)
         except UserError as error:
-            settings, seen = FIRST, pieces.problem(str(error)) + in_place(views.intro, FIRST)
-        return seen, *values_of(settings)
+            model, settings, seen = None, FIRST, pieces.problem(str(error)) + in_place(views.of().intro, FIRST)
+        return seen, *values_of(settings), model or models.names[0]
+
+    def file_of(said: str, kind: str) -> str:
+        return answers.of(model_of(said)).file_of_browser(said, kind)
+
+    build_files(file_of, says)
 
     quiet = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": AT_ONCE}
-    gr.on([control.input for control in controls], choose, controls, view, trigger_mode="always_last", **quiet)
+    given = [*controls, choice.control]
+    gr.on([control.input for control in given], choose, given, view, trigger_mode="always_last", **quiet)
     # The browser waits for an answer before it asks for the next one, or asks for the same again.
     asked = {"js": SAYS, "trigger_mode": "multiple", **quiet}
-    shown = view.click(lambda said: in_place(lambda: views.opened(said)[1]), says, view, **asked)
-    restored = view.submit(arrive, says, [view, *controls], **asked)
+    shown = view.click(go_on, says, view, **asked)
+    restored = view.submit(arrive, says, [view, *given], **asked)
     for answered in (shown, restored):
         answered.success(None, None, None, js="() => window.roundSettled()", api_visibility="private")
         answered.failure(None, None, None, js="() => window.roundFailed()", api_visibility="private")
-    add_endpoints(answers, controls)
+    add_endpoints(choice, answers, controls)
     return RoundTab(view, gr.Textbox(visible=False))
 
 
@@ -158,7 +174,7 @@ def build_settings() -> list[Component]:
     return controls
 
 
-def build_files(answers: Answers, says: gr.Textbox) -> None:
+def build_files(file_of: Callable[[str, str], str], says: gr.Textbox) -> None:
     """Buttons that make a file of a finished round, which `says` takes in, and let the browser download it."""
     with gr.Row(elem_id="round-files"):
         buttons = {
@@ -168,7 +184,7 @@ def build_files(answers: Answers, says: gr.Textbox) -> None:
     download = gr.DownloadButton(visible="hidden", elem_id="round-download")
     for kind, button in buttons.items():
         made = button.click(
-            in_sentences(partial(answers.file_of_browser, kind=kind)), says, download, js=SAYS,
+            in_sentences(partial(file_of, kind=kind)), says, download, js=SAYS,
             api_visibility="private", show_progress="minimal", show_progress_on=button,
         )  # fmt: skip
         made.success(
@@ -176,7 +192,7 @@ def build_files(answers: Answers, says: gr.Textbox) -> None:
         )
 
 
-def add_endpoints(answers: Answers, controls: list[Component]) -> None:
+def add_endpoints(choice: ModelChoice, answers: PerModel[Answers], controls: list[Component]) -> None:
     """The tab's endpoints."""
     answer = gr.JSON(label="Answer", visible=False)
     case = gr.Number(1, label="Case, from 1", precision=0, visible=False)
@@ -195,21 +211,22 @@ def add_endpoints(answers: Answers, controls: list[Component]) -> None:
         f"{', '.join(CONFIDENCES)}"
     )
     endpoint(
-        "round_stage", answers.stage, [*controls, case, stage], answer,
+        "round_stage", answers.asked(Answers.stage), [*controls, case, stage, choice.control], answer,
         about + "Also the case and the stage. Returns what a reader sees then: the photograph, from 'metadata' on age, "
         "sex and site, at 'model' the probabilities and the heat map; nothing that tells the truth.",
     )  # fmt: skip
     endpoint(
-        "round_truth", answers.truth, [*controls, case, guesses], answer,
+        "round_truth", answers.asked(Answers.truth), [*controls, case, guesses, choice.control], answer,
         about + f"Also the case and its guesses: a list of {of_case}. Returns the confirmed diagnosis.",
     )  # fmt: skip
     endpoint(
-        "round_result", answers.result, [*controls, guesses], answer,
+        "round_result", answers.asked(Answers.result), [*controls, guesses, choice.control], answer,
         about + f"Also the guesses about all cases: a list of lists of {of_case}. Returns accuracy and balanced "
         "accuracy at every stage and of the model with 95 % intervals, what was changed and followed, and the cases.",
     )  # fmt: skip
     endpoint(
-        "round_file", answers.file, [*controls, guesses, kind], gr.File(label="File", visible=False),
+        "round_file", answers.asked(Answers.file), [*controls, guesses, kind, choice.control],
+        gr.File(label="File", visible=False),
         about + "Also the guesses as for /round_result and 'csv', 'pdf' or 'png'. Returns the cases as a table, or the "
         "result as a page to print.",
     )  # fmt: skip

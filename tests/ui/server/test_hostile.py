@@ -82,28 +82,29 @@ def test_the_app_answers_or_explains_every_file_and_does_not_grow(server, tiny_a
 
 
 ROUND, GUESSES = [1, 10, "balanced", False, ["metadata", "model"], 0.2], [["mel", "sure"]] * 3
+MODEL = "Test-ConvNeXt"
 LAB, SUBGROUP = [["age", "sex"], "none", 1, 0.001, 0], ["any"] * 5
 CALLS = {
-    "predict": [IMAGE, *RECORD, "most probable"],
-    "three_answers": [IMAGE, *RECORD, *PREVALENCE],
-    "shapley": [IMAGE, *RECORD, "mel", *PREVALENCE, "probability"],
-    "age_curve": [IMAGE, *RECORD, *PREVALENCE],
-    "body_map": [IMAGE, *RECORD, "mel", *PREVALENCE],
-    "smallest_change": [IMAGE, *RECORD, *PREVALENCE, "site"],
-    "similar_cases": [IMAGE, *RECORD, "another"],
-    "alarm": [*PREVALENCE, 20],
-    "sweep": [IMAGE, *RECORD, *PREVALENCE],
-    "handout": [IMAGE, *RECORD, "mel", *PREVALENCE, "png"],
-    "lesson": ["no-photograph"],
-    "cohort": [["image"], [], *SUBGROUP, "dataset"],
-    "importance": [*SUBGROUP, "dataset"],
-    "train_head": LAB,
-    "compare_heads": [*LAB, *LAB],
-    "model_report": [],
-    "round_stage": [*ROUND, 1, "photograph"],
-    "round_truth": [*ROUND, 1, GUESSES],
-    "round_result": [*ROUND, [GUESSES] * 10],
-    "round_file": [*ROUND, [GUESSES] * 10, "csv"],
+    "predict": [IMAGE, *RECORD, "most probable", MODEL],
+    "three_answers": [IMAGE, *RECORD, *PREVALENCE, MODEL],
+    "shapley": [IMAGE, *RECORD, "mel", *PREVALENCE, "probability", MODEL],
+    "age_curve": [IMAGE, *RECORD, *PREVALENCE, MODEL],
+    "body_map": [IMAGE, *RECORD, "mel", *PREVALENCE, MODEL],
+    "smallest_change": [IMAGE, *RECORD, *PREVALENCE, "site", MODEL],
+    "similar_cases": [IMAGE, *RECORD, "another", MODEL],
+    "alarm": [*PREVALENCE, 20, MODEL],
+    "sweep": [IMAGE, *RECORD, *PREVALENCE, MODEL],
+    "handout": [IMAGE, *RECORD, "mel", *PREVALENCE, "png", MODEL],
+    "lesson": ["no-photograph", MODEL],
+    "cohort": [["image"], [], *SUBGROUP, "dataset", MODEL],
+    "importance": [*SUBGROUP, "dataset", MODEL],
+    "train_head": [*LAB, MODEL],
+    "compare_heads": [*LAB, *LAB, MODEL],
+    "model_report": [MODEL],
+    "round_stage": [*ROUND, 1, "photograph", MODEL],
+    "round_truth": [*ROUND, 1, GUESSES, MODEL],
+    "round_result": [*ROUND, [GUESSES] * 10, MODEL],
+    "round_file": [*ROUND, [GUESSES] * 10, "csv", MODEL],
 }
 """Every endpoint with values that are right."""
 

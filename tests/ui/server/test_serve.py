@@ -25,7 +25,7 @@ from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
-from lesion.ui.server.settings import BUNDLED, read_settings
+from lesion.ui.server.settings import BUNDLED, SECOND, read_settings
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
 PREFIX = "/skin/lesions"
@@ -50,17 +50,18 @@ def settings(monkeypatch):
 def test_settings_by_environment_and_the_command_line_wins(settings):
     given = settings({})
     assert (given.host, given.port, given.root_path, given.login, given.share) == ("127.0.0.1", None, "", None, False)
-    assert given.checkpoint == BUNDLED and (BUNDLED / "config.json").exists()
+    assert given.checkpoint[0] == BUNDLED and (BUNDLED / "config.json").exists()
+    assert given.checkpoint[1:] == [SECOND] * SECOND.is_dir()
     port, other = free_port(), free_port()
     environment = dict(zip(SETTINGS, ("0.0.0.0", str(port), "/skin/", "a:b:c", "user/name"), strict=True))
     given = settings(environment)
     assert vars(given) == {
-        "host": "0.0.0.0", "port": port, "root_path": "/skin", "login": ("a", "b:c"), "checkpoint": "user/name",
+        "host": "0.0.0.0", "port": port, "root_path": "/skin", "login": ("a", "b:c"), "checkpoint": ["user/name"],
         "share": False,
     }  # fmt: skip
     environment |= {"GRADIO_SERVER_PORT": "nonsense", "GRADIO_SERVER_NAME": "nonsense"}
     given = settings(environment, "--host", "localhost", "--port", str(other), "--checkpoint", "runs/train")
-    assert (given.host, given.port, given.checkpoint) == ("localhost", other, "runs/train")
+    assert (given.host, given.port, given.checkpoint) == ("localhost", other, ["runs/train"])
     assert not set(SETTINGS) & set(os.environ), "Gradio reads them otherwise"
     assert vars(settings(dict.fromkeys(SETTINGS, ""))) == vars(settings({})), "empty is not given"
 
