@@ -2,6 +2,10 @@
 
 import itertools
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -14,7 +18,9 @@ from conftest import EXAMPLES, ROOT, TINY
 from lesion import Cohort, Metadata, load_predictor, read_image
 from lesion.data.diagnoses import CODES
 from lesion.data.metadata import INPUTS
+from lesion.report.card_metadata import LIBRARY
 from lesion.teaching.cohort import Subgroup
+from train import parse_arguments
 
 NOTEBOOKS = ROOT / "lesion" / "notebooks"
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
@@ -98,3 +104,23 @@ def test_a_notebook_is_stored_clean_and_says_what_to_replace(path):
     for badge in ("colab.research.google.com/github/OWNER/REPO", "kaggle.com/kernels/welcome?src="):
         assert badge in title and f"lesion/notebooks/{path.name}" in title
     assert "Replace OWNER/REPO" in title
+
+
+@pytest.mark.process
+def test_the_line_for_a_rented_gpu_is_one_that_hf_and_train_accept(tmp_path):
+    """A dry run: hf reads the whole line and sends nothing."""
+    page = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith("hf jobs uv run ")]
+    words = shlex.split(line)[1:]
+    words.insert(words.index("run") + 1, "--dry-run")
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_none", "HF_HOME": str(tmp_path)}
+    command = [Path(sys.executable).with_name("hf"), *words]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | nowhere, capture_output=True, text=True, timeout=120, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for shown in ("train.py", "a10g-small", "6h", "hf://datasets/USER/HAM10000:/data", "hf://buckets/USER/runs:/runs"):
+        assert shown in done.stdout
+    args, config = parse_arguments(words[words.index("train.py") + 1 :])
+    assert (str(args.data), str(args.output), config.init) == ("/data", "/runs/train", "imagenet")
+    assert LIBRARY in line

@@ -27,7 +27,10 @@ from lesion.report.reading import BEGIN, END
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAP = (ROOT / "lesion" / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "lesion/README.md", "lesion/ui/examples/README.md", "tests/bench/README.md")
+PAGES = (
+    "README.md", "lesion/README.md", "lesion/notebooks/README.md", "lesion/ui/examples/README.md",
+    "tests/bench/README.md",
+)  # fmt: skip
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 SMALLER = {
