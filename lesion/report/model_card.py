@@ -36,6 +36,7 @@ From the literature; other photographs and other conditions, so not to be compar
 - Melanoma or nevus: 58 dermatologists had a sensitivity of 86.6 % and a specificity of 71.3 % with the dermoscopic
   image alone, and 88.9 % and 75.7 % with clinical information. H. A. Haenssle et al., Annals of Oncology 29, 1836–1842
   (2018)."""
+LICENCE = "The weights derive from HAM10000 (CC BY-NC 4.0): non-commercial use with attribution."
 SKIN_TONE = """\
 HAM10000 comes from Vienna and Queensland and shows mostly light skin. It does not record skin colour, so nothing here
 says how the model does on dark skin; expect it to do worse. No subgroups by an estimated skin colour are published. The
@@ -149,29 +150,39 @@ CHECKLISTS = {
 }
 
 
-def sections(config: CheckpointConfig, report: dict | None, load_from: str) -> str:
-    """The card without front matter and checklists; arguments as of `model_card`."""
+def model_facts(config: CheckpointConfig) -> str:
+    """What the model is, as a list."""
     training = config.training
     stages = ", then ".join(f"{epochs} epochs at {size} px" for size, epochs in training["image_sizes"])
     images = ", ".join(f"{count} {part}" for part, count in training["images"].items())
     inputs = "a dermoscopic photograph"
     if config.metadata:
         inputs += ", age, sex and body site; each of the last three may be unknown"
-    external, terms = external_sources(training), terms_in_words(training)
-    return f"""# {model_name(config)}
-
-For research and teaching. Not a medical device: it must not be used to diagnose anyone.
-
-## Model facts
-
+    facts = f"""\
 - **Inputs**: {inputs}.
 - **What it sees of a photograph**: {reading_in_words(config.transform)}
 - **Output**: probabilities of seven diagnoses: {", ".join(d.name for d in DIAGNOSES)}.
 - **Start**: {start_in_words(training["init"])}.
 - **Recipe**: {training["recipe"]}, {stages}, {training["class_weighting"]} class weights,
   seed {training["seed"]}, {training["minutes"]} minutes.{choice_in_words(training)}
-- **Data**: {ATTRIBUTION}. Split by {training["split"]}, seed {training["split_seed"]}: {images}.
-{f"- **With external data**: {', '.join(external)}; terms under Licence.{chr(10)}" if external else ""}
+- **Data**: {ATTRIBUTION}. Split by {training["split"]}, seed {training["split_seed"]}: {images}."""
+    if external := external_sources(training):
+        facts += f"\n- **With external data**: {', '.join(external)}; terms under Licence."
+    return facts
+
+
+def sections(config: CheckpointConfig, report: dict | None, load_from: str) -> str:
+    """The card without front matter and checklists; arguments as of `model_card`."""
+    training = config.training
+    licence = " ".join(filter(None, (LICENCE, terms_in_words(training))))
+    return f"""# {model_name(config)}
+
+For research and teaching. Not a medical device: it must not be used to diagnose anyone.
+
+## Model facts
+
+{model_facts(config)}
+
 ## Use
 
 With the code of this project ({LIBRARY}), `python app.py --checkpoint {load_from}` shows the model in a browser, and
@@ -232,5 +243,5 @@ without names. The paper of the collection describes the ethics approvals of bot
 
 ## Licence
 
-The weights derive from HAM10000 (CC BY-NC 4.0): non-commercial use with attribution.{f" {terms}" if terms else ""}
+{licence}
 """
