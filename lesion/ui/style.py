@@ -21,7 +21,8 @@ from lesion.ui.html.report import document, facts, tables
 PLACES = """
 #cohort-summary, #lab-status { min-height: 2.8rem; }
 #largest-change { min-height: 3.4rem; }
-#largest-change:not(:has(.change)) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
+#largest-change:not(:has(.change)) ~ :not(#alarm-section):not(#alarm-row):not(#decision-section):not(#decision) {
+  display: none !important; }
 #similar-section:not(:has(.similar, #similar .problem)) { display: none !important; }
 #differences { min-height: 26rem; }
 #importances { min-height: 11rem; }

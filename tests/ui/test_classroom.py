@@ -17,6 +17,7 @@ from lesion.data.metadata import INPUTS, SITES, Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import load_predictor
 from lesion.teaching.cohort import Cohort, Subgroup
+from lesion.teaching.decision import decide, decision_in_words
 from lesion.teaching.influence import CHANGING, Influence, parse_prevalence
 from lesion.teaching.lab import Lab, LabSettings
 from lesion.teaching.similar import SimilarCases
@@ -135,6 +136,10 @@ def test_alarm_and_cohort_over_http_are_pythons(client, predictor):
     cohort = Cohort(predictor)
     alarm = cohort.alarm(0.2)
     answer = client.predict(*DATASET, 20, api_name="/alarm")
+    decision = decide(cohort, 0.2)
+    assert answer["net benefit"] == pytest.approx(decision.alarm, abs=1e-6)
+    assert answer["net benefit of removing every lesion"] == pytest.approx(decision.everyone, abs=1e-6)
+    assert answer["in words"] == decision_in_words(decision)
     assert answer["sensitivity"] == pytest.approx(alarm.sensitivity)
     assert answer["specificity interval"] == pytest.approx(list(alarm.specificity_interval))
     assert answer["melanomas among the alarms"] == pytest.approx(alarm.positive_predictive_value)

@@ -66,13 +66,13 @@ def build(inputs: Inputs, store: PhotographStore, cohort: Cohort, recognition: R
     three = gr.HTML(elem_id="three-answers")
     waterfall, scale, curve = build_contributions()
     figure, table, changing, smallest = build_places()
-    threshold, here, alarm, roc = build_alarm(views)
+    threshold, here, alarm, roc, decision = build_alarm(views)
     build_downloads(answers, inputs, prevalence, share)
     for control in (prevalence, share, scale, threshold, changing):
         control.preprocess = as_given
     gr.on(
         [prevalence.change, share.change, threshold.change], views.of_alarm, [prevalence, share, threshold],
-        [alarm, roc], api_visibility="private", show_progress="hidden", trigger_mode="always_last",
+        [alarm, roc, decision], api_visibility="private", show_progress="hidden", trigger_mode="always_last",
     )  # fmt: skip
     add_endpoints(answers, inputs, [prevalence, share], scale, threshold, changing)
     outputs = [change, three, waterfall, curve, figure, table, smallest, here]
@@ -131,8 +131,8 @@ def build_places() -> tuple[gr.HTML, gr.HTML, gr.Radio, gr.HTML]:
     return figure, table, changing, smallest
 
 
-def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
-    """The alarm's threshold, this photograph's alarm, the alarm in numbers and its ROC curve."""
+def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML, gr.HTML]:
+    """The alarm's threshold, this photograph's alarm, the alarm in numbers, its ROC curve and its decision curve."""
     gr.HTML(
         pieces.section(
             "Melanoma alarm",
@@ -151,11 +151,22 @@ def build_alarm(views: Views) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
                 elem_id="threshold", interactive=True,
             )  # fmt: skip
             here = gr.HTML(elem_id="alarm-here")
-            numbers, curve = views.of_alarm("dataset", 2, THRESHOLD)
+            numbers, curve, worth = views.of_alarm("dataset", 2, THRESHOLD)
             alarm = gr.HTML(numbers, elem_id="alarm")
         with gr.Column(min_width=340):
             roc = gr.HTML(curve, elem_id="roc")
-    return threshold, here, alarm, roc
+    gr.HTML(
+        pieces.section(
+            "Is the alarm worth it?",
+            "A lesion removed for nothing costs something too. The threshold says how much: from a risk of 20 % on, "
+            "four needless removals weigh as much as one melanoma found. The net benefit subtracts them, and is "
+            "compared with removing every lesion and with removing none (treat all, treat none; decision-curve "
+            "analysis: Vickers and Elkin, 2006). It reads the probability at the prevalence that is chosen above.",
+        ),
+        elem_id="decision-section",
+    )
+    decision = gr.HTML(worth, elem_id="decision")
+    return threshold, here, alarm, roc, decision
 
 
 def build_downloads(answers: Answers, inputs: Inputs, prevalence: gr.Radio, share: gr.Slider) -> None:
@@ -226,7 +237,9 @@ def add_endpoints(
         "alarm", answers.alarm, [*context, threshold], answer,
         "Give how common the diagnoses are ('dataset', 'uniform' or 'own'), for 'own' the percentage of melanomas, and "
         "the probability of melanoma at which the alarm rings (%). Returns sensitivity and specificity on the "
-        "held-out photographs with 95 % intervals, and the predictive values at that prevalence.",
+        "held-out photographs with 95 % intervals, the predictive values at that prevalence, and the net benefit "
+        "beside that of removing every lesion, in melanomas found for each lesion seen (removing none has 0), also in "
+        "words.",
     )  # fmt: skip
     endpoint(
         "sweep", answers.table_file, [*inputs.record, *context], file,

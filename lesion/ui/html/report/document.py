@@ -23,7 +23,7 @@ from lesion.ui.html.report.figures import figure
 from lesion.ui.html.report.known import near_duplicates, recognition
 from lesion.ui.html.report.performance import diagnoses, learning, overview, subgroups
 from lesion.ui.html.report.similar import similar_cases
-from lesion.ui.html.report.trust import calibration, conformal, explanations, out_of_distribution
+from lesion.ui.html.report.trust import calibration, conformal, decision, explanations, out_of_distribution
 
 MISSING = f"This checkpoint has no report yet. To measure it on photographs not used in training, run “{EVALUATE}”."
 OF_ANOTHER = (
@@ -149,6 +149,7 @@ SECTIONS = (
     Section("overview", "What was measured", ("metrics",), overview),
     Section("diagnoses", "Each diagnosis", tuple(f"per class, {rule}" for rule in RULES.values()), diagnoses),
     Section("calibration", "Calibration", ("calibration",), calibration),
+    Section("decision", "Net benefit", ("decision",), decision),
     Section("subgroups", "Subgroups", ("subgroups",), subgroups),
     Section("sets", "Prediction sets", ("conformal",), conformal),
     Section("out-of-distribution", "Out-of-distribution images", ("novelty",), out_of_distribution),
