@@ -21,7 +21,8 @@ from lesion.teaching.lessons.drawn_on import drawn_photograph
 from lesion.teaching.recognition import Recognition
 from lesion.teaching.round_cases import Rounds
 from lesion.teaching.similar import SimilarCases
-from lesion.ui import inputs, link, similar_cases
+from lesion.ui import chooser, confusion_cells, inputs, link, similar_cases
+from lesion.ui.api import in_sentences
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.html import answers, heading, heat_map, pieces
 from lesion.ui.server.gradio_private import UploadsOnlyBlocks, served_file
@@ -116,6 +117,16 @@ class Material:
         """Held-out photographs like the one in view."""
         return similar_cases.Views(self.store, SimilarCases(self.cohort), self.photographs, self.recognition)
 
+    @cached_property
+    def cells(self) -> confusion_cells.Cells:
+        """The photographs behind the cells of confusion matrices."""
+        return confusion_cells.Cells(self.cohort, self.photographs)
+
+    @cached_property
+    def chooser(self) -> chooser.Views:
+        """A held-out photograph by what it is."""
+        return chooser.Views(self.cohort, self.photographs)
+
 
 class Tabs(NamedTuple):
     """The tabs and their parts that the page connects.
@@ -189,6 +200,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_id="inputs"):
                 given, strip = inputs.build()
+                chosen_by = chooser.build(material.chooser)
                 link_controls = link.build()
                 view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
                 answered = gr.HTML(visible="hidden", elem_id=ANSWERED)
@@ -207,7 +219,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
         gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
         views = PhotographViews(material.store, tabs.answer, tabs.influence)
         connect_views(views, given, chosen, (answered, again), view, tabs.all)
-        connect_choices(material, given, chosen, strip, tabs, open_photograph)
+        connect_choices(material, given, chosen, strip, chosen_by, tabs, open_photograph)
         page.load(None, None, None, js=WATCH, api_visibility="private")
         link.connect(page, link_controls, given, chosen, tabs.all, tabs.lessons, material.photographs, open_photograph)
     return page
@@ -235,11 +247,11 @@ def build_tabs(
         with gr.Tab("Reader round", id="round"):
             readers = round_tab.build(material.rounds)
         with gr.Tab("Cohort", id="cohort") as tab_cohort:
-            used, cases = cohort_tab.build(cohort, material.photographs, tab_cohort)
+            used, cases = cohort_tab.build(material.cells, tab_cohort)
         with gr.Tab("Training lab", id="lab"):
             weighting = lab_tab.build(material.lab)
         with gr.Tab("Model report", id="report") as tab_report:
-            report_tab.build(store.predictor.checkpoint, tab_report)
+            behind = report_tab.build(store.predictor.checkpoint, tab_report, material.cells)
         prevalence, share, _, threshold, _ = influence.controls
         controls = {
             "prevalence": prevalence, "share": share, "threshold": threshold, "used": used, "weighting": weighting,
@@ -253,7 +265,7 @@ def build_tabs(
     # The tabs about all photographs have no use for the left column; the style sheet hides it there.
     for tab in tabs_of(tabs):
         tab.select(None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private")
-    opens_a_case = [*(listed.click for listed in (answer.similar, *cases)), readers.view.select]
+    opens_a_case = [*(listed.click for listed in (answer.similar, *cases, behind)), readers.view.select]
     return Tabs(tabs, answer, influence, lessons, opens_a_case)
 
 
@@ -298,18 +310,22 @@ def connect_choices(
     given: inputs.Inputs,
     chosen: gr.State,
     strip: gr.HTML,
+    chosen_by: chooser.Chooser,
     tabs: Tabs,
     open_photograph: Callable[[str], str],
 ) -> None:
-    """Lets a click on an example, a case, an age or a site set the left column."""
+    """Lets a click on an example, a case, an age or a site, and the chooser set the left column."""
+    cohort = material.cohort
 
     def choose_example(event: gr.EventData) -> tuple:
         example = load_examples()[event.index]
         return str(example.path), *inputs.values_of(example.metadata), inputs.now()
 
     def choose_case(event: gr.EventData) -> tuple:
-        record = material.cohort.records[material.cohort.row_of[event.image]]
-        return gr.Tabs(selected=ANSWER), open_photograph(event.image), *inputs.values_of(record), inputs.now()
+        return gr.Tabs(selected=ANSWER), *open_row(cohort.row_of[event.image])
+
+    def open_row(row: int) -> tuple:
+        return open_photograph(cohort.table.image_id.iloc[row]), *inputs.values_of(cohort.records[row]), inputs.now()
 
     def choose_age(event: gr.EventData) -> tuple[str, int]:
         return f"{event.age:g}", inputs.now()
@@ -318,6 +334,8 @@ def connect_choices(
         return event.site, inputs.now()
 
     strip.click(choose_example, None, [*given.record, chosen], **inputs.CHOICE)
+    pick = in_sentences(lambda *choices: open_row(material.chooser.pick(*choices)))
+    chosen_by.button.click(pick, chosen_by.controls, [*given.record, chosen], **inputs.CHOICE)
     for case_chosen in tabs.cases:
         case_chosen(choose_case, None, [tabs.all, *given.record, chosen], **inputs.CHOICE).then(
             None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"

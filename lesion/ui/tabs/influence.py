@@ -10,7 +10,8 @@ from gradio.components import Component
 from lesion.data.metadata import FIELDS
 from lesion.inference.photograph_store import PhotographStore
 from lesion.metrics.metrics import ALARM_THRESHOLD
-from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
+from lesion.teaching.alarm import ALARM_THRESHOLDS
+from lesion.teaching.cohort import Cohort
 from lesion.teaching.influence import ANY_FIELD, CHANGING, MOST_CHANGES, SCALES
 from lesion.teaching.recognition import Recognition
 from lesion.ui.api import as_given, endpoint, in_sentences

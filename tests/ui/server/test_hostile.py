@@ -96,6 +96,8 @@ CALLS = {
     "handout": [IMAGE, *RECORD, "mel", *PREVALENCE, "png"],
     "lesson": ["no-photograph"],
     "cohort": [["image"], [], *SUBGROUP, "dataset"],
+    "confusion_cell": [["image"], [], *SUBGROUP, "dataset", "chosen", "mel", "nv"],
+    "choose_case": ["mel", *["any"] * 5],
     "importance": [*SUBGROUP, "dataset"],
     "train_head": LAB,
     "compare_heads": [*LAB, *LAB],

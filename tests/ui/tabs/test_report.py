@@ -21,6 +21,7 @@ from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.model.checkpoint_config import CheckpointConfig
 from lesion.report import reading
 from lesion.report.external import FIGURES
+from lesion.ui.html.charts import comparison
 from lesion.ui.html.report import comparisons, document, metric_tables, performance
 
 COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))
@@ -339,6 +340,25 @@ def test_a_label_that_cannot_be_made_spares_the_sections(folder):
     root = shown(folder, report)
     assert "This app cannot read this part" in text(root[0])
     assert "0.02" in section(root, "calibration")
+
+
+def test_cells_open_photographs_only_where_the_app_counts_as_many(folder):
+    report = complete_report()
+    counted = {rule: report[f"confusion matrix, {words}"] for rule, words in RULES.items()}
+
+    def opened(own: bool, counted: dict) -> tuple[int, str]:
+        shown(folder, report, own)
+        root = ElementTree.fromstring(document.render(folder, CHECKPOINT, counted))
+        return len(root.findall(".//table//button")), section(root, "diagnoses")
+
+    buttons, words = opened(True, counted)
+    assert buttons == 2 * 49 and comparison.HOW in words and performance.CLOSED not in words
+    other = [[5] * 7] * 5 + [[5] * 6 + [4]] * 2
+    for differing in (counted | {"uniform": other}, counted | {"dataset": other}):
+        buttons, words = opened(True, differing)
+        assert buttons == 2 * 49 - 2 and performance.CLOSED in words
+    assert opened(False, counted)[0] == 0, "it is about another checkpoint"
+    assert comparison.HOW not in section(shown(folder, report), "diagnoses")
 
 
 def test_what_could_not_be_measured_is_said(folder):
