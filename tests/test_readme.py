@@ -49,6 +49,7 @@ EXPECTED = {
 }  # fmt: skip
 """The commands that are run here, and a file that each writes."""
 RUN_ELSEWHERE = {
+    "accelerate launch -m lesion.predict": "tests/test_predict.py",
     "git clone --depth 1 ADDRESS_OF_THIS_REPOSITORY": "test_a_shallow_clone_has_the_app_and_its_checkpoint",
     "python app.py": "test_the_client_code_runs",
     "python app.py --checkpoint runs/train": "test_the_client_code_runs",
