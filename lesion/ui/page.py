@@ -27,6 +27,7 @@ from lesion.ui.example_photographs import load_examples
 from lesion.ui.html import answers, heading, heat_map, pieces
 from lesion.ui.server.gradio_private import UploadsOnlyBlocks, served_file
 from lesion.ui.tabs import answer as answer_tab
+from lesion.ui.tabs import classroom as classroom_tab
 from lesion.ui.tabs import cohort as cohort_tab
 from lesion.ui.tabs import influence as influence_tab
 from lesion.ui.tabs import lab as lab_tab
@@ -215,7 +216,7 @@ def build_page(predictor: Predictor) -> gr.Blocks:
                 return served_file(given.photo, content, f"{image_id}.jpg")
 
             with gr.Column(scale=9, min_width=320):
-                tabs = build_tabs(material, given, chosen, open_photograph)
+                tabs = build_tabs(page, material, given, chosen, open_photograph)
         gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
         views = PhotographViews(material.store, tabs.answer, tabs.influence)
         connect_views(views, given, chosen, (answered, again), view, tabs.all)
@@ -226,11 +227,16 @@ def build_page(predictor: Predictor) -> gr.Blocks:
 
 
 def build_tabs(
-    material: Material, given: inputs.Inputs, chosen: gr.State, open_photograph: Callable[[str], str]
+    page: UploadsOnlyBlocks,
+    material: Material,
+    given: inputs.Inputs,
+    chosen: gr.State,
+    open_photograph: Callable[[str], str],
 ) -> Tabs:
     """Builds the tabs inside the current gr.Column.
 
     Args:
+        page: that they are on.
         material: what they are about.
         given: the left column.
         chosen: whose change asks for the views again.
@@ -246,6 +252,8 @@ def build_tabs(
         tab_lessons = gr.Tab("Lessons", id="lessons")
         with gr.Tab("Reader round", id="round"):
             readers = round_tab.build(material.rounds)
+        with gr.Tab("Class", id="class"):
+            class_view = classroom_tab.build(page, material.rounds)
         with gr.Tab("Cohort", id="cohort") as tab_cohort:
             used, cases = cohort_tab.build(material.cells, tab_cohort)
         with gr.Tab("Training lab", id="lab"):
@@ -265,7 +273,7 @@ def build_tabs(
     # The tabs about all photographs have no use for the left column; the style sheet hides it there.
     for tab in tabs_of(tabs):
         tab.select(None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private")
-    opens_a_case = [*(listed.click for listed in (answer.similar, *cases, behind)), readers.view.select]
+    opens_a_case = [*(listed.click for listed in (answer.similar, class_view, *cases, behind)), readers.view.select]
     return Tabs(tabs, answer, influence, lessons, opens_a_case)
 
 

@@ -6,6 +6,9 @@ from lesion.ui.html import (
     answers,
     body_map,
     cases,
+    class_board,
+    class_phone,
+    class_views,
     examples,
     heading,
     heat_map,
@@ -33,5 +36,9 @@ PLACES = """
 PIECES = (
     heading, pieces, examples, answers, heat_map, body_map, alarms, cases, similar, lesson_steps, style, contributions,
     comparison, roc_curve, learning_curve, document, tables, facts, round_steps, round_results,
+    class_views, class_board,
 )  # fmt: skip
 STYLE = "".join([theme.STYLE, PLACES, *(piece.STYLE for piece in PIECES)])
+PHONE_PIECES = (pieces, heat_map, style, round_steps, class_views, class_phone)
+PHONE_STYLE = "".join(piece.STYLE for piece in PHONE_PIECES)
+"""Of the page that phones in a class open."""

@@ -171,7 +171,7 @@ input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3
     flex-wrap: nowrap; }
   #inputs > * { flex: none; }
 }
-body[data-tab=round] #inputs, body[data-tab=cohort] #inputs, body[data-tab=lab] #inputs,
+body[data-tab=round] #inputs, body[data-tab=class] #inputs, body[data-tab=cohort] #inputs, body[data-tab=lab] #inputs,
 body[data-tab=report] #inputs { display: none; }
 footer { margin: .5rem 0 !important; font-size: var(--text-sm); }
 footer .divider:last-child { display: none; }

@@ -106,6 +106,7 @@ CALLS = {
     "round_truth": [*ROUND, 1, GUESSES],
     "round_result": [*ROUND, [GUESSES] * 10],
     "round_file": [*ROUND, [GUESSES] * 10, "csv"],
+    "open_class": ROUND[1:],
 }
 """Every endpoint with values that are right."""
 
