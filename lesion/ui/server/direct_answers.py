@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from lesion.errors import UserError
@@ -42,6 +42,8 @@ def answering(function: Callable[[dict], Any], status: Callable[[UserError], int
                 given = await given
         except TooLarge:
             return refusal(413, TOO_LARGE)
+        except ClientDisconnect:  # a phone that left the room; nobody reads this
+            return Response(status_code=400)
         except UserError as error:
             return refusal(status(error), str(error))
         return given if isinstance(given, Response) else JSONResponse(given, headers=PRIVATE)

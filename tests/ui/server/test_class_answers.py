@@ -7,8 +7,10 @@ import hashlib
 import io
 import json
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import urlparse
 
 import httpx
 import pandas as pd
@@ -219,6 +221,17 @@ def test_what_is_no_question(bundled_app):
         for method, path in (("POST", "/class/BCDFGH"), ("PUT", "/class/look"), ("POST", "/class/"), ("GET", "/class")):
             assert http.request(method, path).status_code in (404, 405)
         assert http.get("/class/../config").url.path != "/class/../config"
+
+
+def test_a_phone_that_leaves_in_the_middle_of_a_question_is_no_fault(bundled_app):
+    address = urlparse(bundled_app.url)
+    head = b"POST /class/look HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    for body in (b"", b'{"code"', b"{}".ljust(100)):
+        with socket.create_connection((address.hostname, address.port)) as phone:
+            phone.sendall(head + body)
+    with httpx.Client(base_url=bundled_app.url) as http:
+        assert http.post("/class/look", json={}).status_code == 404
+    bundled_app.check()
 
 
 def test_wrong_codes_and_tokens_by_the_thousand_take_no_memory(bundled_app, teacher):
