@@ -103,5 +103,7 @@ class Rounds:
         image = read_image(self.photographs.read(self.cohort.table.image_id.iloc[row]))
         method = predictor.map_methods[0]
         activation_map = predictor.activation_maps(predictor.features(image), record, method, [code])[0]
-        heat = predictor.enlarge(activation_map, image.size, method)
-        return Heat(heat_layer(heat), method, image.size, predictor.config.transform.box(image.size))
+        heat = predictor.enlarge(activation_map, image.size, method)[:, ::-1]  # as the photograph is shown
+        left, top, right, bottom = predictor.config.transform.box(image.size)
+        box = image.width - right, top, image.width - left, bottom
+        return Heat(heat_layer(heat), method, image.size, box)
