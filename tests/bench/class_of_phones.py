@@ -64,13 +64,14 @@ class Seen:
 
 @dataclass
 class Class:
-    """A class under way: `turn`, `case`, `stage` and `open` are as the teacher last heard."""
+    """A class under way: `now` is as the teacher last heard, and `moved` is set when the teacher goes on next."""
 
     client: httpx.AsyncClient
     code: str
     teacher: str
     seen: Seen
     now: dict = field(default_factory=lambda: {"turn": 0, "open": False})
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ask(self, what: str, **question: object) -> dict:
         """An answer; what is refused is an error."""
@@ -85,6 +86,8 @@ class Class:
         """Goes on every five seconds, at once after a truth."""
         while time.time() < end:
             self.now = await self.ask("move", teacher=self.teacher, turn=self.now["turn"], move="next")
+            self.moved.set()
+            self.moved = asyncio.Event()
             await asyncio.sleep(TURN if self.now["open"] else 0)
 
     async def project(self, end: float) -> None:
@@ -102,7 +105,8 @@ class Class:
         done = 0
         while time.time() < end:
             if not self.now["open"] or self.now["turn"] == done:
-                await asyncio.sleep(0.05)
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self.moved.wait(), max(0, end - time.time()))
                 continue
             now, started = self.now, time.time()
             done = now["turn"]
