@@ -31,6 +31,7 @@ from lesion.report.external import evaluate_external
 from lesion.report.localisation import MASKS, has_masks, read_masks
 from lesion.report.near_duplicates import near_duplicates
 from lesion.report.out_of_distribution_images import scikit_image_samples
+from lesion.report.participants import participants
 from lesion.report.printing import print_elsewhere, print_report
 from lesion.report.reading import kept_elsewhere, read_systems, split_at_markers
 from lesion.report.readme_results import results_table
@@ -109,6 +110,10 @@ def evaluate_test_part(args: argparse.Namespace) -> None:
         recognition = recognition_report(predictor.checkpoint, args.originals, args.others)
     report = build_report(answers) | photographs_report(answers, photographs)
     report |= kept_elsewhere(output, predictor.checkpoint)
+    if parts := participants(answers, args.data):
+        report["participants"] = parts
+    else:
+        print(f"{args.data} is not the table that the checkpoint was trained with: its parts are not described.")
     if masks:
         report["explanations"] = explanation_report(predictor, answers.table.assign(path=photographs), masks)
     else:

@@ -4,6 +4,7 @@ import numpy as np
 
 from lesion.data.metadata import parse_inputs
 from lesion.errors import parse_number, parse_whole
+from lesion.teaching.cases import Cell, Choice
 from lesion.teaching.cohort import Subgroup, check_rule
 from lesion.teaching.influence import parse_prevalence
 from lesion.teaching.lab import LabSettings
@@ -31,6 +32,8 @@ PARSERS = {
     "a prevalence": lambda a, b, _: parse_prevalence(a, b, PREVALENCE),
     "a subgroup": lambda a, b, c: Subgroup(a, b, c, a, b),
     "diagnoses to look among": lambda a, *_: check_among(a),
+    "a cell": lambda a, b, c: Cell(a, b, c, a, b, rule=c),
+    "a choice": lambda a, b, _: Choice(outcome=a, certainty=b),
     "a rule": lambda a, *_: check_rule(a),
     "settings of the lab": lambda a, b, c: LabSettings(a, b, c, a, b),
     "a round's seed": lambda a, *_: RoundSettings(a),

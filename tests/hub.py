@@ -9,6 +9,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+from huggingface_hub import ModelCard, SpaceCard
+
 WRITER, READER = "hf_writer", "hf_reader"
 """Tokens: one that may write, one that may not."""
 LARGE = (".safetensors", ".zip", ".png", ".jpg")
@@ -94,8 +96,14 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"url": f"{self.server.url}/{name}"})
 
     def validate(self, body: bytes) -> None:
-        valid = json.loads(body)["content"].startswith("---\n")
-        self.answer(200 if valid else 400, {"errors": [], "warnings": []})
+        """The front matter must be what huggingface_hub's own classes accept; the real Hub checks more."""
+        asked, errors = json.loads(body), []
+        try:
+            card = {"model": ModelCard, "space": SpaceCard}[asked["repoType"]](asked["content"])
+            errors += [] if card.data.get("license") else [{"message": "no license"}]
+        except ValueError as error:
+            errors.append({"message": str(error)})
+        self.answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def preupload(self, body: bytes, kind: str, name: str) -> None:
         ignored = json.loads(body).get("gitIgnore", "").split()
@@ -134,6 +142,8 @@ class Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.server.objects[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
         commits = self.server.repositories[f"{kind}/{name}"]
         oid = hashlib.sha1(f"{name} {len(commits)}".encode()).hexdigest()
         commits[oid] = files

@@ -1,15 +1,22 @@
 """The batch command."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
 
-from conftest import EXAMPLES, run_command
+from conftest import EXAMPLES, ROOT, run_command
 from lesion.data.metadata import Metadata
 from lesion.data.reading import SUFFIXES, read_image
-from lesion.inference.batch_prediction import find_images
+from lesion.inference.batch_prediction import Photographs
+from lesion.inference.image_folder import find_images
+from lesion.inference.prediction_parts import PredictionParts
 from lesion.inference.predictor import load_predictor
 
 
@@ -105,3 +112,102 @@ def test_an_output_that_cannot_be_written_is_noticed_before_the_work(images, tmp
 def test_empty_folder(checkpoint, tmp_path):
     done = predict("--images", tmp_path, "--output", tmp_path / "p.csv", "--checkpoint", checkpoint)
     assert done.returncode == 1 and "holds no images" in done.stderr
+
+
+@pytest.fixture
+def many(ham10000, checkpoint, tmp_path):
+    """Arguments that predict 40 photographs, one of them broken, in three parts; without an output."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for path in sorted(ham10000.rglob("*.jpg"))[:40]:
+        shutil.copy(path, folder)
+    next(iter(sorted(folder.iterdir()))).write_bytes(b"broken")
+    return ["--images", folder, "--checkpoint", checkpoint, "--batch-size", 2, "--device", "cpu", "--workers", 1]
+
+
+def test_an_interrupted_prediction_goes_on_to_the_same_table(many, tmp_path, monkeypatch):
+    whole, output = tmp_path / "whole.csv", tmp_path / "p.csv"
+    assert predict(*many, "--output", whole).stderr.count("is not an image") == 1
+    written, write = [], PredictionParts.write
+
+    def killed_after_one(parts, number, *values):
+        if written:
+            raise KeyboardInterrupt
+        written.append(number)
+        write(parts, number, *values)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PredictionParts, "write", killed_after_one)
+        done = predict(*many, "--output", output)
+    assert done.returncode == 1 and "with --resume goes on" in done.stderr and not output.exists()
+    done = predict(*many, "--output", output)
+    assert done.returncode == 1 and "Add --resume to go on with it" in done.stderr
+    done = predict(*many, "--output", output, "--resume", "--prior", "uniform")
+    assert done.returncode == 1 and "prior uniform (was dataset)" in done.stderr
+    # The precision is the interrupted run's, whatever a measurement says now.
+    monkeypatch.setattr("lesion.inference.batch_prediction.prefers_bfloat16", lambda device: 1 / 0)
+    predicted = []
+    monkeypatch.setattr(PredictionParts, "write", lambda *values: (predicted.append(values[1]), write(*values)))
+    done = predict(*many, "--output", output, "--resume")
+    assert done.returncode == 1 and done.stderr.count("is not an image") == 1
+    assert "Wrote 39 predictions" in done.stdout and predicted == [1, 2]
+    assert output.read_bytes() == whole.read_bytes() and not output.with_name("p.csv.parts").exists()
+
+
+def test_parquet_holds_the_same_table(many, tmp_path):
+    for name in ("p.csv", "p.parquet"):
+        predict(*many, "--output", tmp_path / name)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "p.parquet"), pd.read_csv(tmp_path / "p.csv"), check_dtype=False
+    )
+
+
+def test_a_damaged_part_is_named(many, tmp_path, monkeypatch):
+    def damage(parts, number, *values, write=PredictionParts.write):
+        write(parts, number, *values)
+        parts.path(number).write_bytes(b"nothing")
+
+    monkeypatch.setattr(PredictionParts, "write", damage)
+    done = predict(*many, "--output", tmp_path / "p.csv")
+    assert done.returncode == 1 and "part-000000.parquet cannot be read" in done.stderr
+
+
+def test_a_reading_process_that_is_killed_is_one_sentence(many, tmp_path, monkeypatch):
+    monkeypatch.setattr(Photographs, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    done = predict(*many, "--output", tmp_path / "p.csv")
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("error: The system ended a process")
+
+
+def test_a_name_that_is_no_unicode_is_predicted(many, checkpoint, tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    shutil.copy(EXAMPLES / "ISIC_0024307.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
+    done = predict("--images", folder, "--checkpoint", checkpoint, "--output", tmp_path / "p.csv")
+    assert done.returncode == 0 and list(pd.read_csv(tmp_path / "p.csv").image) == ["caf\\udce9"]
+
+
+def start(arguments, *launcher) -> subprocess.Popen:
+    command = [sys.executable, "-m", *launcher, "lesion.predict", *arguments]
+    return subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.process
+def test_two_processes_and_a_killed_one_write_the_table_of_one(many, tmp_path):
+    whole, shared, killed = (tmp_path / f"{name}.csv" for name in ("whole", "shared", "killed"))
+    assert start([*many, "--output", whole]).wait(120) == 1, "for the broken file"
+    # On CPUs `--cpu` starts two processes only through MPI; `--multi_gpu` always starts them.
+    launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,
+                "--main_process_port", 0, "--mixed_precision", "no", "--dynamo_backend", "no", "-m")  # fmt: skip
+    start([*many, "--output", shared], *launcher).wait(180)
+    process = start([*many, "--output", killed])
+    parts = killed.with_name("killed.csv.parts")
+    while process.poll() is None and not any(parts.glob("part-*.parquet")):
+        time.sleep(0.01)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert start([*many, "--output", killed, "--resume"]).wait(120) == 1
+    assert shared.read_bytes() == whole.read_bytes() == killed.read_bytes()

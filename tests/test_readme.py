@@ -27,7 +27,10 @@ from lesion.report.reading import BEGIN, END
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAP = (ROOT / "lesion" / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "lesion/README.md", "lesion/ui/examples/README.md", "tests/bench/README.md")
+PAGES = (
+    "README.md", "lesion/README.md", "lesion/notebooks/README.md", "lesion/ui/examples/README.md",
+    "tests/bench/README.md",
+)  # fmt: skip
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 SMALLER = {
@@ -46,6 +49,7 @@ EXPECTED = {
 }  # fmt: skip
 """The commands that are run here, and a file that each writes."""
 RUN_ELSEWHERE = {
+    "accelerate launch -m lesion.predict": "tests/test_predict.py",
     "git clone --depth 1 ADDRESS_OF_THIS_REPOSITORY": "test_a_shallow_clone_has_the_app_and_its_checkpoint",
     "python app.py": "test_the_client_code_runs",
     "python app.py --checkpoint runs/train": "test_the_client_code_runs",

@@ -1,6 +1,7 @@
 """The repository as a Hugging Face Space, as a plain git clone, and as an installed package."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -58,6 +59,18 @@ def test_front_matter_is_what_a_space_expects_and_what_is_tested(front_matter):
     assert front_matter["license"] == "cc-by-nc-4.0", "the strictest of what is in the repository: weights and images"
 
 
+def test_the_lines_for_a_checkpoint_of_the_hub_are_front_matter(front_matter):
+    """They name the same checkpoint twice, a time, and nothing that the front matter has already."""
+    page = (ROOT / "lesion" / "notebooks" / "README.md").read_text(encoding="utf-8")
+    added = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    assert (
+        added.keys() == {"models", "preload_from_hub", "startup_duration_timeout"}
+        and not added.keys() & front_matter.keys()
+    )
+    assert added["models"] == added["preload_from_hub"] == ["USER/NAME"]
+    assert re.fullmatch(r"\d+[mh]", added["startup_duration_timeout"])
+
+
 def test_a_plain_clone_has_everything():
     assert "filter=lfs" not in (ROOT / ".gitattributes").read_text()
     assert not [path for path in tracked() if path.stat().st_size > LARGEST]
@@ -110,8 +123,10 @@ def wheel(tmp_path_factory) -> Path:
 
 
 def test_a_wheel_holds_every_module_and_the_examples(wheel):
+    """The notebooks stay in the repository: people open them there, beside the weights."""
     product = [path.relative_to(ROOT) for path in tracked()]
-    wanted = {str(name) for name in product if name.parts[0] == "lesion" and name != Path("lesion/README.md")}
+    left_out = (Path("lesion/README.md"), *(name for name in product if name.parent.name == "notebooks"))
+    wanted = {str(name) for name in product if name.parts[0] == "lesion" and name not in left_out}
     with zipfile.ZipFile(wheel) as archive:
         files = {name for name in archive.namelist() if ".dist-info/" not in name}
         about = message_from_bytes(archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))))

@@ -16,8 +16,8 @@ LARGEST = 2**20
 def find_file(folder: Path) -> Path:
     """Where the held-out photographs of a checkpoint folder are: in it, or beside it for several checkpoints that hold
     out the same; where there are none, where they would be."""
-    places = (folder / FILE, folder.absolute().parent / FILE, folder / FILE_OF_FORMAT_2)
-    return next((path for path in places if path.is_file()), places[0])
+    places = (folder / FILE_OF_FORMAT_2, folder / FILE, folder.absolute().parent / FILE)
+    return next((path for path in places if path.is_file()), folder / FILE)
 
 
 class HeldOutPhotographs:

@@ -14,10 +14,10 @@ from lesion.errors import UserError
 from lesion.inference.predictor import Predictor
 
 PHOTOGRAPHS = 64
-EXACT, ROUNDED = (0.002, 0.005), (0.05, 0.05)
+EXACT, ROUNDED = (0.002, 0.005), (0.1, 0.05)
 """Largest median relative difference of an embedding, and largest difference of the probabilities in 95 % of the
 photographs: where both were computed in float32 (the stored ones are kept in float16), and where one was in bfloat16 or
-float16."""
+float16. bfloat16 moves the embeddings of an EfficientNet-Lite2 by 6 %."""
 
 
 def check_answers(predictor: Predictor, table: pd.DataFrame, count: int = PHOTOGRAPHS) -> tuple[float, float]:

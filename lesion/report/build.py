@@ -21,6 +21,7 @@ from lesion.report.artefacts import artefact_report
 from lesion.report.calibration import calibration_per_class, calibration_report
 from lesion.report.coverage import coverage_of_views
 from lesion.report.curves import learning_curves, ranking_curves
+from lesion.report.decision import decision_report
 from lesion.report.out_of_distribution import out_of_distribution_report
 from lesion.report.similar_cases import similar_cases
 from lesion.report.subgroups import subgroups
@@ -71,6 +72,7 @@ def build_report(answers: Answers) -> dict:
     report["calibration per class"] = calibration_per_class(scores, table.lesion_id)
     report["conformal"] = coverage_of_views(answers, weights)
     report["similar cases"] = similar_cases(answers, weights)
+    report["decision"] = decision_report(labels, best.probabilities, prevalence, weights)
     report["subgroups"] = subgroups(table, labels, best.probabilities, prevalence, weights)
     report["curves"] = {
         "reliability": reliability,

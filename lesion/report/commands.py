@@ -67,7 +67,7 @@ def pretraining_commands(stages: list[dict], file: str) -> list[str]:
             return []
         output = file if number == len(stages) else f"start{number}.safetensors"
         words = ["python", "-m", "lesion.pretrain", "--output", output]
-        words += ["--convert", stage["converted"], "--data", "PATH_TO_IMAGENET_CLASSES"] if "converted" in stage else []
+        words += ["--convert", converted(stage), "--data", "PATH_TO_IMAGENET_CLASSES"] if "recognised" in stage else []
         for option, rotated in (("--data", False), ("--lesions", True)):
             sources = [source for source in stage["sources"] if source.get("rotated") == rotated]
             if sources:
@@ -81,6 +81,11 @@ def pretraining_commands(stages: list[dict], file: str) -> list[str]:
         commands.append(shlex.join(words + given(stage, PRETRAINING_OPTIONS)))
         before = {**stage, "output": output}
     return commands
+
+
+def converted(stage: dict) -> str:
+    """The file whose weights a stage took over; a record of an earlier version names it with its source alone."""
+    return stage.get("converted") or stage["sources"][0]["name"].rpartition(" by ")[2]
 
 
 def given(values: dict, options: dict[str, str]) -> list[str]:

@@ -100,6 +100,8 @@ def findings(report: dict) -> list[str]:
         )
     if "similar cases" in report:
         lines.append(similar(report["similar cases"]))
+    if "decision" in report:
+        lines.append(net_benefits(report["decision"]))
     lines.append(detection(report["novelty"]))
     if "explanations" in report:
         lines.append(heat_maps(report["explanations"]))
@@ -123,6 +125,18 @@ def similar(found: dict) -> str:
         "without those of the same lesion, that have the diagnosis of the test photograph: "
         f"{value_in_words(found['all']['share'])} (chance {found['all']['by chance']['value']:.3f}); {each}. "
         f"Chance is {found['chance']}."
+    )
+
+
+def net_benefits(found: dict) -> str:
+    """The item on what the melanoma alarm is worth."""
+    each = "; ".join(
+        f"from a risk of {100 * at['threshold']:g} % on {value_in_words(at['alarm'])} instead of {at['everyone']:.3f}"
+        for at in found["thresholds"]
+    )
+    return (
+        "- **Net benefit of the melanoma alarm**, in melanomas found for each lesion, instead of that of removing "
+        f"every lesion (removing none has 0; {found['melanoma share']:.1%} are melanomas): {each}."
     )
 
 

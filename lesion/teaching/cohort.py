@@ -4,7 +4,6 @@ Everything comes from the stored embeddings; the backbone does not run.
 - Permutation importance: Breiman, "Random Forests" (2001); Fisher, Rudin and Dominici, "All Models are Wrong, but Many
   are Useful" (2019). Whole lesions are exchanged, so that photographs of one lesion stay together.
 - Intervals: percentile bootstrap by lesion, paired where two answers are compared (`lesion.metrics.metrics`).
-- Predictive values from sensitivity, specificity and prevalence: Bayes' rule.
 """
 
 from collections.abc import Sequence
@@ -25,11 +24,10 @@ from lesion.metrics.metrics import CLASSES, RULES, decide
 from lesion.metrics.scores import Difference, compare_decisions
 from lesion.model.calibration import EVERYTHING, IMAGE_ALONE, SUBSETS, UNIFORM, reweight
 from lesion.report.subgroups import AGE_BANDS, FEW_LESIONS, age_band
+from lesion.teaching.alarm import Alarm
 
 ANY = "any"
 PARTS = ("validation", "test")
-ALARM_THRESHOLDS = (1, 99)
-"""Lowest and highest threshold of the melanoma alarm, per cent; the page offers whole numbers between them."""
 REPEATS = 5
 """Shuffles of each input that a permutation importance is the mean of."""
 
@@ -70,12 +68,8 @@ class Subgroup:
                     f"{name} {shown(getattr(self, field))} is not known; choose {ANY}, {', '.join(choices)}."
                 )
 
-    def rows(self, table: pd.DataFrame) -> np.ndarray:
-        """The images of a held-out table that belong to the subgroup, int (n,).
-
-        Raises:
-            UserError: none does.
-        """
+    def contains(self, table: pd.DataFrame) -> np.ndarray:
+        """Which images of a held-out table belong to the subgroup, bool (N,)."""
         chosen = np.ones(len(table), bool)
         for field in ("sex", "site"):
             value = getattr(self, field)
@@ -87,9 +81,33 @@ class Subgroup:
             chosen &= (table.label == CODES.index(self.diagnosis)).to_numpy()
         if self.part != ANY:
             chosen &= (table.test == (self.part == "test")).to_numpy()
+        return chosen
+
+    def rows(self, table: pd.DataFrame) -> np.ndarray:
+        """The images of a held-out table that belong to the subgroup, int (n,).
+
+        Raises:
+            UserError: none does.
+        """
+        chosen = self.contains(table)
         if not chosen.any():
             raise UserError("None of the held-out images is in this subgroup; set one of its fields to any.")
         return np.flatnonzero(chosen)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the full model and one with fewer, or shuffled, inputs answer for a subgroup.
+
+    Attributes:
+        rows: of the held-out table, int (n,).
+        probabilities: under the rule, float64 (n, 7), of "full" and "chosen".
+        decisions: indices in CODES, int (n,), of the same.
+    """
+
+    rows: np.ndarray
+    probabilities: dict[str, np.ndarray]
+    decisions: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -117,36 +135,6 @@ class Comparison:
     def too_few(self) -> bool:
         """Whether there are too few lesions to draw conclusions."""
         return self.lesions < FEW_LESIONS
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A melanoma alarm at one threshold, on all held-out images.
-
-    Attributes:
-        sensitivity, specificity: with their 95 % intervals; NaN where no image would show them.
-        melanoma_share: the prevalence that predictive values are computed for.
-        curve: float (n, 2): sensitivity and 1 − specificity, from the highest threshold to the lowest.
-    """
-
-    sensitivity: float
-    sensitivity_interval: tuple[float, float]
-    specificity: float
-    specificity_interval: tuple[float, float]
-    melanoma_share: float
-    curve: np.ndarray
-
-    @property
-    def positive_predictive_value(self) -> float:
-        """Share of melanomas among the alarms; NaN where there is none."""
-        true, false = self.sensitivity * self.melanoma_share, (1 - self.specificity) * (1 - self.melanoma_share)
-        return true / (true + false) if true + false else float("nan")
-
-    @property
-    def missed(self) -> float:
-        """Share of melanomas among the photographs without an alarm; NaN where there is none."""
-        missed, passed = (1 - self.sensitivity) * self.melanoma_share, self.specificity * (1 - self.melanoma_share)
-        return missed / (missed + passed) if missed + passed else float("nan")
 
 
 def check_rule(rule: object) -> None:
@@ -264,36 +252,46 @@ class Cohort:
         Raises:
             UserError: a value is not accepted, or the subgroup is empty.
         """
+        found = self.decided(inputs, shuffled, subgroup, rule)
+        rows, decisions, labels = found.rows, found.decisions, self.labels[found.rows]
+        right = {name: d == labels for name, d in decisions.items()}
+        return Comparison(
+            len(rows),
+            len(np.unique(self.lesions[rows])),
+            compare_decisions(labels, decisions["full"], decisions["chosen"], self.weights[:, rows]),
+            {name: confusion_matrix(labels, d, labels=CLASSES) for name, d in decisions.items()},
+            self._cases(found, right["full"] & ~right["chosen"]),
+            self._cases(found, right["chosen"] & ~right["full"]),
+        )
+
+    def decided(
+        self,
+        inputs: Sequence[str],
+        shuffled: Sequence[str] = (),
+        subgroup: Subgroup | None = None,
+        rule: str = "dataset",
+    ) -> Decided:
+        """The answers that `compare` compares; arguments and errors are the same."""
         inputs, shuffled = parse_inputs("Inputs", inputs), parse_inputs("Shuffled", shuffled)
         check_rule(rule)
         rows = (subgroup or Subgroup()).rows(self.table)
         present = np.array([name in inputs for name in INPUTS])
         shuffled = [name for name in shuffled if name in inputs]
         chosen = self.answers(rows, present, shuffled, np.random.default_rng(self.seed))
-        full, labels, weights = self.full[rows], self.labels[rows], self.weights[:, rows]
-        decisions = {name: decide(p, self.prevalence, rule) for name, p in (("full", full), ("chosen", chosen))}
+        probabilities = {"full": self.full[rows], "chosen": chosen}
+        decisions = {name: decide(p, self.prevalence, rule) for name, p in probabilities.items()}
         if rule == "uniform":
-            full, chosen = (reweight(p, self.prevalence, UNIFORM) for p in (full, chosen))
-        right = {name: d == labels for name, d in decisions.items()}
-        return Comparison(
-            len(rows),
-            len(np.unique(self.lesions[rows])),
-            compare_decisions(labels, decisions["full"], decisions["chosen"], weights),
-            {name: confusion_matrix(labels, d, labels=CLASSES) for name, d in decisions.items()},
-            self._cases(rows, right["full"] & ~right["chosen"], full, chosen, decisions),
-            self._cases(rows, right["chosen"] & ~right["full"], full, chosen, decisions),
-        )
+            probabilities = {name: reweight(p, self.prevalence, UNIFORM) for name, p in probabilities.items()}
+        return Decided(rows, probabilities, decisions)
 
-    def _cases(self, rows, which, full, chosen, decisions) -> pd.DataFrame:
+    def _cases(self, found: Decided, which: np.ndarray) -> pd.DataFrame:
         at = np.flatnonzero(which)
-        own = self.labels[rows[at]]
-        cases = self.table.iloc[rows[at]][["image_id", "lesion_id", "age", "sex", "site"]].assign(
-            diagnosis=[CODES[k] for k in own],
-            full=[CODES[k] for k in decisions["full"][at]],
-            full_probability=full[at, own],
-            chosen=[CODES[k] for k in decisions["chosen"][at]],
-            chosen_probability=chosen[at, own],
-        )
+        own = self.labels[found.rows[at]]
+        cases = self.table.iloc[found.rows[at]][["image_id", "lesion_id", "age", "sex", "site"]]
+        cases = cases.assign(diagnosis=[CODES[k] for k in own])
+        for name in ("full", "chosen"):
+            cases[name] = [CODES[k] for k in found.decisions[name][at]]
+            cases[f"{name}_probability"] = found.probabilities[name][at, own]
         order = (cases.full_probability - cases.chosen_probability).abs().sort_values(ascending=False).index
         return cases.loc[order].drop_duplicates("lesion_id").drop(columns="lesion_id").reset_index(drop=True)
 

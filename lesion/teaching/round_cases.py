@@ -45,6 +45,11 @@ class Rounds:
     Args:
         cohort: the held-out images.
         photographs: their small copies, as far as there are any; a round has only cases that have one.
+
+    Attributes:
+        identity: of the checkpoint.
+        cases: `RoundSettings` to the cases of the round, see `draw_round`; may raise a UserError.
+        photograph: row of the cohort's table to the photograph, see `photograph_of`.
     """
 
     def __init__(self, cohort: Cohort, photographs: HeldOutPhotographs):
@@ -57,11 +62,9 @@ class Rounds:
         self._workers = ThreadPoolExecutor(WORKERS, "reader-rounds")
 
     def _cases(self, settings: RoundSettings) -> tuple[RoundCase, ...]:
-        """See `draw_round`."""
         return draw_round(self.cohort, self.photographs, settings)
 
     def _photograph(self, row: int) -> bytes:
-        """The photograph in a row of the cohort's table; see `photograph_of`."""
         return photograph_of(self.photographs, self.cohort.table.image_id.iloc[row])
 
     def record(self, case: RoundCase, settings: RoundSettings) -> Metadata:
@@ -100,5 +103,7 @@ class Rounds:
         image = read_image(self.photographs.read(self.cohort.table.image_id.iloc[row]))
         method = predictor.map_methods[0]
         activation_map = predictor.activation_maps(predictor.features(image), record, method, [code])[0]
-        heat = predictor.enlarge(activation_map, image.size, method)
-        return Heat(heat_layer(heat), method, image.size, predictor.config.transform.box(image.size))
+        heat = predictor.enlarge(activation_map, image.size, method)[:, ::-1]  # as the photograph is shown
+        left, top, right, bottom = predictor.config.transform.box(image.size)
+        box = image.width - right, top, image.width - left, bottom
+        return Heat(heat_layer(heat), method, image.size, box)

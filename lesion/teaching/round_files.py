@@ -61,9 +61,13 @@ def round_page(rounds: Rounds, settings: RoundSettings, guesses: Sequence[Sequen
     result = round_result(cases, decisions_of(guesses), settings)
     with sheet(TITLE) as page:
         write(page, MARGIN, 0.75, wrapped(in_words(settings, rounds.identity)))
-        _figures(page, 1.2, result, settings)
-        _counts(page, 2.75, result, settings)
-        _cases(page, 4.1, rounds, cases, guesses)
+        write_figures(page, 1.2, result, settings)
+        write_counts(page, 2.75, result, settings.count)
+        said = [
+            "  ".join(signed(guess.diagnosis, CODES[case.label]) for guess in of_case)
+            for case, of_case in zip(cases, guesses, strict=True)
+        ]
+        write_cases(page, 4.1, rounds, cases, "the reader's guesses", said)
     return page
 
 
@@ -82,9 +86,9 @@ def in_words(settings: RoundSettings, identity: str) -> str:
     )  # fmt: skip
 
 
-def _figures(page: Figure, top: float, result: RoundResult, settings: RoundSettings) -> None:
+def write_figures(page: Figure, top: float, result: RoundResult, settings: RoundSettings, who: str = "reader") -> None:
     """Accuracy and balanced accuracy with their intervals."""
-    rows = {f"reader, {OF_STAGE[stage]}": found for stage, found in result.readers.items()}
+    rows = {f"{who}, {OF_STAGE[stage]}": found for stage, found in result.readers.items()}
     rows["model by itself"] = result.model
     if settings.misleading_count:
         rows["model as shown"] = result.as_shown
@@ -104,46 +108,57 @@ def _figures(page: Figure, top: float, result: RoundResult, settings: RoundSetti
         bare(axes, list(rows) if column == 0 else [""] * len(rows))
 
 
-def _counts(page: Figure, top: float, result: RoundResult, settings: RoundSettings) -> None:
-    """What was changed and followed, and the published figures, in words."""
+def write_counts(page: Figure, top: float, result: RoundResult, judged: int, who: str = "the reader") -> None:
+    """What was changed and followed, and the published figures, in words.
+
+    Args:
+        page, top: where.
+        result: of the round.
+        judged: how many cases; of several readers a case counts for each.
+        who: has judged.
+    """
     lines = [
-        f"{OF_STAGE[stage].capitalize()}: {c.kept} of {settings.count} guesses kept, {c.wrong_to_right} changed from "
+        f"{OF_STAGE[stage].capitalize()}: {c.kept} of {judged} guesses kept, {c.wrong_to_right} changed from "
         f"wrong to right, {c.right_to_wrong} from right to wrong, {c.wrong_to_wrong} from wrong to wrong."
         for stage, c in result.changes.items()
     ]
     lines += [
-        f"Where the model as shown was {name}, in {f.cases} cases, the reader had said the same in {f.agreed}, and "
+        f"Where the model as shown was {name}, in {f.cases} cases, {who} had said the same in {f.agreed}, and "
         f"followed it in {f.followed} of the other {f.disagreed}."
         for name, f in result.followed.items()
         if name != "misleading"
     ]
-    heading(page, MARGIN, top, "What was changed, and whom the reader followed")
+    heading(page, MARGIN, top, f"What was changed, and whom {who} followed")
     write(page, MARGIN, top + 0.2, "\n".join(lines) or "The round had one stage.", size=SMALL)
     below = top + 0.28 + LINE * max(1, len(lines))
     published = "Published, of other photographs: " + "; ".join(f"{what} ({where})" for what, where in PUBLISHED) + "."
     write(page, MARGIN, below, wrapped(published, 125), size=TINY + 0.5)
 
 
-def _cases(
-    page: Figure, top: float, rounds: Rounds, cases: Sequence[RoundCase], guesses: Sequence[Sequence[Guess]]
+def write_cases(
+    page: Figure, top: float, rounds: Rounds, cases: Sequence[RoundCase], what: str, said: Sequence[str]
 ) -> None:
-    """The photographs with what is true and what was said."""
+    """The photographs with what is true and what was said.
+
+    Args:
+        page, top: where.
+        rounds, cases: of the round.
+        what: was said, in words.
+        said: it, a few letters a case.
+    """
     codes = ", ".join(f"{diagnosis.code} {diagnosis.name}" for diagnosis in DIAGNOSES)
-    below = (
-        "Below each case: the confirmed diagnosis; the reader's guesses, stage by stage; the model's answer as shown."
-    )
+    below = f"Below each case: the confirmed diagnosis; {what}, stage by stage; the model's answer as shown."
     write(page, MARGIN, top, f"{below}\n{codes}.", TINY)
-    for number, (case, of_case) in enumerate(zip(cases, guesses, strict=True)):
+    for number, (case, words) in enumerate(zip(cases, said, strict=True)):
         row, column = divmod(number, COLUMNS)
         left, down = MARGIN + column * CASE_WIDTH, top + 0.28 + row * CASE_HEIGHT
         axes = axes_at(page, left, down, 1.0, 0.75)
         axes.imshow(Image.open(io.BytesIO(rounds.photograph(case.row))))
         axes.set_axis_off()
         truth = CODES[case.label]
-        said = "  ".join(signed(guess.diagnosis, truth) for guess in of_case)
         changed = " on purpose" if case.misleading else ""
         write(page, left, down + 0.78, f"{number + 1}  {truth}", TINY, "bold")
-        write(page, left, down + 0.88, f"{said}\nmodel {signed(case.explained, truth)}{changed}", TINY)
+        write(page, left, down + 0.88, f"{words}\nmodel {signed(case.explained, truth)}{changed}", TINY)
 
 
 def signed(guess: str, truth: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.data.held_out_photographs import HeldOutPhotographs
@@ -287,9 +287,9 @@ def exchanged(probabilities: np.ndarray) -> np.ndarray:
 
 
 def photograph_of(photographs: HeldOutPhotographs, image_id: str) -> bytes:
-    """A held-out photograph as JPEG that does not give itself away: it is encoded anew, so its hash is not that of the
-    checkpoint's file, and it has neither a name nor metadata."""
-    pixels = np.asarray(read_image(photographs.read(image_id), "The photograph"))
+    """A held-out photograph as JPEG that does not give itself away: it is mirrored, so that the app does not recognise
+    it where a reader saves and uploads it, and has neither a name nor metadata. A lesion has no left or right."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    image = Image.fromarray(np.asarray(read_image(photographs.read(image_id), "The photograph")))
+    ImageOps.mirror(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

@@ -13,6 +13,7 @@ from lesion.errors import UserError, parse_number
 from lesion.inference.photograph_store import Photograph, PhotographStore
 from lesion.inference.predictor import Predictor
 from lesion.teaching.cohort import Cohort
+from lesion.teaching.decision import decide, decision_in_words
 from lesion.teaching.handout import handout, sweep_csv
 from lesion.teaching.influence import (
     PREVALENCES,
@@ -26,7 +27,7 @@ from lesion.teaching.influence import (
 from lesion.teaching.paper import check_kind, render
 from lesion.teaching.recognition import Recognition
 from lesion.ui.html import alarms, body_map, pieces
-from lesion.ui.html.charts import contributions, roc_curve
+from lesion.ui.html.charts import contributions, decision_curve, roc_curve
 from lesion.ui.inputs import NEEDS_IMAGE, explained
 
 PREVALENCE_CHOICES = list(
@@ -97,14 +98,18 @@ class Views:
             alarms.alarm_here(found["dataset"], parse_threshold(threshold)) + alarms.by_prevalence(rows),
         )
 
-    def of_alarm(self, choice: str, share: float, threshold: float) -> tuple[str, str]:
-        """The alarm on the held-out photographs, in numbers and as an ROC curve."""
+    def of_alarm(self, choice: str, share: float, threshold: float) -> tuple[str, str, str]:
+        """The alarm on the held-out photographs, in numbers, as an ROC curve and as a decision curve."""
         try:
             prevalence, at = parse_prevalence(choice, share, self.training), parse_threshold(threshold)
         except UserError as error:
-            return pieces.problem(str(error)), ""
+            return pieces.problem(str(error)), "", ""
         alarm = self.cohort.alarm(at, prevalence)
-        return alarms.alarm(alarm, prevalence_in_words(prevalence)), roc_curve.roc(alarm, at)
+        return (
+            alarms.alarm(alarm, prevalence_in_words(prevalence)),
+            roc_curve.roc(alarm, at),
+            decision_curve.decision_curve(decide(self.cohort, at, prevalence)),
+        )
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,8 @@ class Answers:
 
     def alarm(self, prevalence, melanoma_share, threshold) -> dict:
         known = parse_prevalence(prevalence, melanoma_share, self.views.training)
-        found = self.views.cohort.alarm(parse_threshold(threshold), known)
+        at = parse_threshold(threshold)
+        found, decision = self.views.cohort.alarm(at, known), decide(self.views.cohort, at, known)
         among_alarms, among_others = found.positive_predictive_value, found.missed
         return {
             "sensitivity": found.sensitivity, "sensitivity interval": found.sensitivity_interval,
@@ -177,6 +183,9 @@ class Answers:
             "melanoma share": found.melanoma_share,
             "melanomas among the alarms": None if np.isnan(among_alarms) else among_alarms,
             "melanomas among the others": None if np.isnan(among_others) else among_others,
+            "net benefit": None if np.isnan(decision.alarm) else decision.alarm,
+            "net benefit interval": None if np.isnan(decision.alarm) else decision.interval,
+            "net benefit of removing every lesion": decision.everyone, "in words": decision_in_words(decision),
         }  # fmt: skip
 
     def table_file(self, image, age, sex, site, prevalence, melanoma_share) -> str:

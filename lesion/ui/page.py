@@ -12,13 +12,15 @@ from lesion.data.metadata import Metadata
 from lesion.errors import UserError
 from lesion.inference.predictor import MOST_IN_A_PASS
 from lesion.teaching.lessons.drawn_on import drawn_photograph
-from lesion.ui import inputs, link, model_choice
+from lesion.ui import chooser, confusion_cells, inputs, link, model_choice
+from lesion.ui.api import in_sentences
 from lesion.ui.example_photographs import load_examples
 from lesion.ui.html import answers, heading, heat_map, pieces
 from lesion.ui.model_choice import ModelChoice
 from lesion.ui.models import Models
 from lesion.ui.server.gradio_private import UploadsOnlyBlocks, served_file
 from lesion.ui.tabs import answer as answer_tab
+from lesion.ui.tabs import classroom as classroom_tab
 from lesion.ui.tabs import cohort as cohort_tab
 from lesion.ui.tabs import influence as influence_tab
 from lesion.ui.tabs import lab as lab_tab
@@ -151,6 +153,7 @@ def build_page(models: Models) -> gr.Blocks:
                 choice = model_choice.build(models)
                 page.optional = choice.control
                 given, strip = inputs.build()
+                chosen_by = chooser.build(choice)
                 link_controls = link.build()
                 view = [gr.Textbox(visible=False), gr.Checkbox(visible=False)]  # of ASK
                 answered = gr.HTML(visible="hidden", elem_id=ANSWERED)
@@ -165,11 +168,11 @@ def build_page(models: Models) -> gr.Blocks:
                 return served_file(given.photo, content, f"{image_id}.jpg")
 
             with gr.Column(scale=9, min_width=320):
-                tabs = build_tabs(choice, given, chosen, open_photograph)
+                tabs = build_tabs(page, choice, given, chosen, open_photograph)
         gr.HTML(f'<div class="attribution">{heading.ATTRIBUTION}</div>', elem_id="attribution")
         views = PhotographViews(models, tabs.answer, tabs.influence)
         connect_views(views, given, choice, chosen, (answered, again), view, tabs.all)
-        connect_choices(choice, given, chosen, strip, tabs, open_photograph)
+        connect_choices(choice, given, chosen, strip, chosen_by, tabs, open_photograph)
         choice.connect(chosen)
         page.load(None, None, None, js=WATCH, api_visibility="private")
         link.connect(page, link_controls, given, choice, chosen, tabs.all, tabs.lessons, open_photograph)
@@ -177,16 +180,22 @@ def build_page(models: Models) -> gr.Blocks:
 
 
 def build_tabs(
-    choice: ModelChoice, given: inputs.Inputs, chosen: gr.State, open_photograph: Callable[..., str]
+    page: UploadsOnlyBlocks,
+    choice: ModelChoice,
+    given: inputs.Inputs,
+    chosen: gr.State,
+    open_photograph: Callable[..., str],
 ) -> Tabs:
     """Builds the tabs inside the current gr.Column.
 
     Args:
+        page: that they are on.
         choice: of the model.
         given: the left column.
         chosen: whose change asks for the views again.
         open_photograph: a model, and an image id of a held-out photograph, to a file.
     """
+    cells = choice.models.each(lambda m: confusion_cells.Cells(m.cohort, m.photographs))
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
         with gr.Tab("Answer", id=ANSWER):
             answer = answer_tab.build(given, choice)
@@ -196,12 +205,14 @@ def build_tabs(
         tab_lessons = gr.Tab("Lessons", id="lessons")
         with gr.Tab("Reader round", id="round"):
             readers = round_tab.build(choice)
+        with gr.Tab("Class", id="class"):
+            class_view = classroom_tab.build(page, choice)
         with gr.Tab("Cohort", id="cohort") as tab_cohort:
-            used, cases = cohort_tab.build(choice, tab_cohort)
+            used, cases = cohort_tab.build(choice, cells, tab_cohort)
         with gr.Tab("Training lab", id="lab"):
             weighting = lab_tab.build(choice)
         with gr.Tab("Model report", id="report") as tab_report:
-            report_tab.build(choice, tab_report)
+            behind = report_tab.build(choice, cells, tab_report)
         prevalence, share, _, threshold, _ = influence.controls
         controls = {
             "prevalence": prevalence, "share": share, "threshold": threshold, "used": used, "weighting": weighting,
@@ -215,7 +226,7 @@ def build_tabs(
     # The tabs about all photographs have no use for the left column; the style sheet hides it there.
     for tab in tabs_of(tabs):
         tab.select(None, None, None, js=f"() => {{ document.body.dataset.tab = '{tab.id}' }}", api_visibility="private")
-    opens_a_case = [*(listed.click for listed in (answer.similar, *cases)), readers.view.select]
+    opens_a_case = [*(listed.click for listed in (answer.similar, class_view, *cases, behind)), readers.view.select]
     return Tabs(tabs, answer, influence, lessons, opens_a_case)
 
 
@@ -261,19 +272,28 @@ def connect_choices(
     given: inputs.Inputs,
     chosen: gr.State,
     strip: gr.HTML,
+    chosen_by: chooser.Chooser,
     tabs: Tabs,
     open_photograph: Callable[..., str],
 ) -> None:
-    """Lets a click on an example, a case, an age or a site set the left column."""
+    """Lets a click on an example, a case, an age or a site, and the chooser set the left column."""
 
     def choose_example(event: gr.EventData) -> tuple:
         example = load_examples()[event.index]
         return str(example.path), *inputs.values_of(example.metadata), inputs.now()
 
-    def choose_case(model: str, event: gr.EventData) -> tuple:
+    def open_row(model: str, row: int) -> tuple:
         cohort = choice.models.get(model).cohort
-        record = cohort.records[cohort.row_of[event.image]]
-        return gr.Tabs(selected=ANSWER), open_photograph(model, event.image), *inputs.values_of(record), inputs.now()
+        photograph = open_photograph(model, cohort.table.image_id.iloc[row])
+        return photograph, *inputs.values_of(cohort.records[row]), inputs.now()
+
+    def choose_case(model: str, event: gr.EventData) -> tuple:
+        row = choice.models.get(model).cohort.row_of[event.image]
+        return gr.Tabs(selected=ANSWER), *open_row(model, row)
+
+    def pick(*values: str) -> tuple:
+        *choices, model = values
+        return open_row(model, chosen_by.views.of(model).pick(*choices))
 
     def choose_age(event: gr.EventData) -> tuple[str, int]:
         return f"{event.age:g}", inputs.now()
@@ -282,6 +302,9 @@ def connect_choices(
         return event.site, inputs.now()
 
     strip.click(choose_example, None, [*given.record, chosen], **inputs.CHOICE)
+    chosen_by.button.click(
+        in_sentences(pick), [*chosen_by.controls, choice.control], [*given.record, chosen], **inputs.CHOICE
+    )
     for case_chosen in tabs.cases:
         case_chosen(choose_case, choice.control, [tabs.all, *given.record, chosen], **inputs.CHOICE).then(
             None, None, None, js="() => window.scrollTo({ top: 0, behavior: 'smooth' })", api_visibility="private"

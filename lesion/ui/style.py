@@ -6,6 +6,9 @@ from lesion.ui.html import (
     answers,
     body_map,
     cases,
+    class_board,
+    class_phone,
+    class_views,
     examples,
     heading,
     heat_map,
@@ -21,7 +24,8 @@ from lesion.ui.html.report import document, facts, tables
 PLACES = """
 #cohort-summary, #lab-status { min-height: 2.8rem; }
 #largest-change { min-height: 3.4rem; }
-#largest-change:not(:has(.change)) ~ :not(#alarm-section):not(#alarm-row) { display: none !important; }
+#largest-change:not(:has(.change)) ~ :not(#alarm-section):not(#alarm-row):not(#decision-section):not(#decision) {
+  display: none !important; }
 #similar-section:not(:has(.similar, #similar .problem)) { display: none !important; }
 #differences { min-height: 26rem; }
 #importances { min-height: 11rem; }
@@ -32,5 +36,9 @@ PLACES = """
 PIECES = (
     heading, pieces, examples, answers, heat_map, body_map, alarms, cases, similar, lesson_steps, style, contributions,
     comparison, roc_curve, learning_curve, document, tables, facts, round_steps, round_results,
+    class_views, class_board,
 )  # fmt: skip
 STYLE = "".join([theme.STYLE, PLACES, *(piece.STYLE for piece in PIECES)])
+PHONE_PIECES = (pieces, heat_map, style, round_steps, class_views, class_phone)
+PHONE_STYLE = "".join(piece.STYLE for piece in PHONE_PIECES)
+"""Of the page that phones in a class open."""

@@ -171,15 +171,15 @@ input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3
     flex-wrap: nowrap; }
   #inputs > * { flex: none; }
 }
-body:is([data-tab=round], [data-tab=cohort], [data-tab=lab], [data-tab=report]) #inputs > :not(#model) {
-  display: none; }
-body:is([data-tab=round], [data-tab=cohort], [data-tab=lab], [data-tab=report]) #inputs:not(:has(#model)) {
-  display: none; }
+body:is([data-tab=round], [data-tab=class], [data-tab=cohort], [data-tab=lab], [data-tab=report]) {
+  #inputs > :not(#model), #inputs:not(:has(#model)) { display: none; }
+}
 footer { margin: .5rem 0 !important; font-size: var(--text-sm); }
 footer .divider:last-child { display: none; }
 footer button, footer .divider { color: var(--body-text-color-subdued) !important; }
 @media (max-width: 600px) {
-  #photo { height: 160px !important; }
+  #photo { height: 145px !important; }
+  #inputs { gap: .4rem; }
   #tabs { padding: .25rem .75rem .75rem; }
   #tabs > .tab-wrapper > [role=tablist] { display: grid; grid-template-columns: auto auto auto; height: auto; }
   #tabs > .tab-wrapper > [role=tablist] button { justify-content: center; padding: 0 .25rem;

@@ -25,9 +25,11 @@ from lesion.data.metadata import ALL_AGES, Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import Predictor, load_predictor
 from lesion.model.calibration import UNIFORM
+from lesion.report.similar_cases import NEAREST
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.influence import SCALES, Influence
 from lesion.teaching.lab import Lab, LabSettings
+from lesion.teaching.similar import AMONG
 from load import Observed, Visitor, some_record, stop
 
 PHOTOGRAPHS = sorted(EXAMPLES.glob("*.jpg"))
@@ -93,11 +95,14 @@ def main() -> None:
         server, url = start_app(args.checkpoint, Path(folder) / "log")
         try:
             found = {tab: asyncio.run(changes(url, args.rounds, tab)) for tab in ("answer", "influence")}
+            similar = asyncio.run(similar_cases(url, 4 * args.rounds))
         finally:
             stop(server)
     for tab, times in found.items():
         value, slowest = 1000 * statistics.median(times), 1000 * max(times)
         print(f"{f'tab {tab}, over HTTP':41} {value:7.0f} ms (slowest of {args.rounds}: {slowest:.0f})")
+    value, high = 1000 * statistics.median(similar), 1000 * statistics.quantiles(similar, n=20)[-1]
+    print(f"similar cases, over HTTP                  {value:7.1f} ms (95th percentile of {len(similar)}: {high:.1f})")
 
 
 async def changes(url: str, rounds: int, tab: str) -> list[float]:
@@ -112,6 +117,26 @@ async def changes(url: str, rounds: int, tab: str) -> list[float]:
     if observed.errors:
         raise RuntimeError(observed.errors[0])
     return [seconds for _, seconds in observed.times["change"]]
+
+
+async def similar_cases(url: str, rounds: int) -> list[float]:
+    """Seconds from asking for the cases like a photograph in use, among any or some diagnoses, to having them."""
+    observed, generator, times = Observed(), random.Random(0), []
+    photographs = {path.name: path.read_bytes() for path in PHOTOGRAPHS}
+    visitor = Visitor(url, httpx.get(f"{url}/config", timeout=60).json(), photographs, observed)
+    files = []
+    for name in photographs:
+        await visitor.upload(name, generator)
+        files.append(visitor.file)
+    for number in range(rounds):
+        asked = (files[number % len(files)], *some_record(generator), generator.choice(AMONG))
+        started = time.perf_counter()
+        answer = await visitor.call(visitor.named["similar_cases"], *asked)
+        times.append(time.perf_counter() - started)
+        if len(answer[0]["cases"]) != NEAREST:
+            raise RuntimeError(answer)
+    await visitor.client.aclose()
+    return times
 
 
 if __name__ == "__main__":

@@ -37,6 +37,20 @@ class Mutation:
 
 MUTATIONS = [
     Mutation(
+        "a picture of something else is taken for the nearest photograph",
+        "lesion/model/seen.py",
+        "if found[nearest] > self.threshold:",
+        "if found[nearest] > 128:",
+        ("tests/training/test_seen.py::test_the_nearest_photograph_is_found_within_the_threshold",),
+    ),
+    Mutation(
+        "photographs of one lesion count as near-duplicates",
+        "lesion/report/near_duplicates.py",
+        "<= threshold) & ~same(b)).sum(1)",
+        "<= threshold)).sum(1)",
+        ("tests/report/test_near_duplicates.py::test_only_training_photographs_of_another_lesion_count",),
+    ),
+    Mutation(
         "the average of the weights is never updated",
         "lesion/training/loop.py",
         "        self.ema.update(self.model)\n",

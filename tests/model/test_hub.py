@@ -7,11 +7,13 @@ import subprocess
 import sys
 
 import pytest
+from huggingface_hub import ModelCard
 
-from conftest import EXAMPLES, ROOT
+from conftest import BUNDLED, EXAMPLES, ROOT
 from hub import READER, WRITER, Hub
 from lesion.model.checkpoint import CONFIG, MODEL, REPORT
 from lesion.model.hub import UPLOADED
+from lesion.report.card_metadata import RESULTS
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,9 @@ def test_pushed_loaded_pinned_and_kept(hub, client, checkpoint, photographs, tmp
     assert remote == again and "README.md" not in hub.downloads
     assert hub.downloads.count(MODEL) == 1, "what is there is not downloaded again"
 
+    # The Hub's last commit with a report and a figure of it, and with a file of its owner.
+    on_hub = list(hub.repositories["models/teacher/lesions"].values())[-1]
+    on_hub |= {REPORT: b"of the first checkpoint", "roc.png": b"of its report", "notes.md": b"the owner's"}
     other = tmp_path / "other"
     shutil.copytree(checkpoint, other)
     document = (other / CONFIG).read_text()
@@ -139,6 +144,8 @@ def test_pushed_loaded_pinned_and_kept(hub, client, checkpoint, photographs, tmp
     assert (other / CONFIG).read_text() != document
     done = online.run(*publish, other, token=WRITER)
     assert done.returncode == 0, done.stderr
+    now = list(hub.repositories["models/teacher/lesions"].values())[-1]
+    assert now.keys() == uploaded.keys() - {REPORT, "roc.png"} and now["notes.md"] == b"the owner's"
     changed, pinned = online.predict(photographs, tables, "teacher/lesions", first)
     assert [pinned, changed] == online.predict(photographs, tables, checkpoint, other)
     assert pinned == remote != changed
@@ -154,6 +161,24 @@ def test_pushed_loaded_pinned_and_kept(hub, client, checkpoint, photographs, tmp
         "lesion.predict", "--images", photographs, "--output", tmp_path / "x.csv", "--checkpoint", "teacher/lesions"
     )  # fmt: skip
     assert "cannot be loaded from the Hugging Face Hub" in refusal(done)
+
+
+@pytest.mark.parametrize(
+    "folder", [path.parent for path in sorted(BUNDLED.rglob(CONFIG))], ids=lambda folder: folder.name
+)
+def test_a_bundled_checkpoint_comes_back_with_its_results(hub, client, folder, photographs, tmp_path):
+    """The Hub gets the card with the test results, and gives the files that answer alike."""
+    online, repository = client(hub.environment(tmp_path / "cache")), f"teacher/{folder.name}"
+    done = online.run("lesion.publish", "--checkpoint", folder, "--repository", repository, token=WRITER)
+    assert done.returncode == 0, done.stderr
+    files = list(hub.repositories[f"models/{repository}"].values())[-1]
+    measured = json.loads((folder / REPORT).read_text())["metrics"]
+    results = ModelCard(files["README.md"].decode()).data.eval_results
+    shown = {(result.dataset_config, result.metric_name): result.metric_value for result in results}
+    for metric, (_, words, _) in RESULTS.items():
+        assert shown["fused", words] == pytest.approx(measured["fused"][metric]["value"], abs=5e-5)
+    local, remote = online.predict(photographs, tmp_path / "tables", folder, repository)
+    assert local == remote
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_the_command_adds_rows_to_report_card_readme_and_tab(checkpoint, ham1000
     assert after == before
     row = f"| Twin, no metadata | {value_in_words(entry['views']['no metadata']['accuracy']['elsewhere'])} |"
     assert row in readme.read_text() and row in (folder / "README.md").read_text()
-    assert 'id="report-elsewhere"' in render(folder)
+    assert 'id="report-elsewhere"' in render(folder, loaded.config)
     (folder / "config.json").write_text("{}")
     assert kept_elsewhere(folder, loaded) == {}, "of another checkpoint"
     (folder / "report.json").write_text("damaged")

@@ -27,7 +27,14 @@ def folder(checkpoint, tmp_path):
 
 def test_figures_of_an_earlier_report_are_not_uploaded(folder, report):
     names = {path.name for path in files_of(folder, None)}
-    assert {"model.safetensors", "config.json", "held_out.safetensors", "history.csv", "curves.png"} <= names
+    assert {
+        "model.safetensors",
+        "config.json",
+        "held_out.safetensors",
+        "seen_photographs.safetensors",
+        "history.csv",
+        "curves.png",
+    } <= names
     assert not {"roc.png", "reliability.png", "notes.json"} & names
     (folder / REPORT).write_text("{}")
     names = {path.name for path in files_of(folder, report)}

@@ -15,7 +15,8 @@ from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
 from lesion.model.calibration import SUBSETS
-from lesion.teaching.cohort import ALARM_THRESHOLDS, Cohort
+from lesion.teaching.alarm import ALARM_THRESHOLDS
+from lesion.teaching.cohort import Cohort
 from lesion.teaching.lab import Lab, LabSettings
 from lesion.teaching.lessons import Lessons, rare_disease
 from lesion.teaching.lessons.common import HeldOutCases, top

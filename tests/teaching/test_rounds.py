@@ -16,6 +16,7 @@ from PIL import Image
 from conftest import BUNDLED, ROOT
 from lesion.data.diagnoses import CODES
 from lesion.data.held_out_photographs import HeldOutPhotographs
+from lesion.data.perceptual_hash import distances, perceptual_hash, signs
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
 from lesion.teaching.cohort import Cohort
@@ -136,7 +137,9 @@ def test_a_photograph_gives_nothing_away(photographs):
     assert photographs.image_id_of(hashlib.sha256(content).digest()) is None
     assert Path(name).stem.encode() not in content and b"Exif" not in content
     ours, theirs = (np.asarray(Image.open(io.BytesIO(x)), float) for x in (content, original))
-    assert ours.shape == theirs.shape and np.abs(ours - theirs).mean() < 3
+    assert ours.shape == theirs.shape and np.abs(ours - theirs[:, ::-1]).mean() < 3, "mirrored"
+    shown, stored = (perceptual_hash(Image.open(io.BytesIO(x)).convert("RGB")) for x in (content, original))
+    assert distances(signs(shown[None]), signs(stored[None]))[0, 0] > 20, "uploaded in Answer it is another photograph"
 
 
 @pytest.mark.parametrize("count, mix, share", list(product(COUNTS, MIXES, MISLEADING_SHARES)))

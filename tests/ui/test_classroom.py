@@ -16,7 +16,9 @@ from lesion.data.diagnoses import CODES
 from lesion.data.metadata import INPUTS, SITES, Metadata
 from lesion.data.reading import read_image
 from lesion.inference.predictor import load_predictor
+from lesion.teaching.cases import Cell, behind
 from lesion.teaching.cohort import Cohort, Subgroup
+from lesion.teaching.decision import decide, decision_in_words
 from lesion.teaching.influence import CHANGING, Influence, parse_prevalence
 from lesion.teaching.lab import Lab, LabSettings
 from lesion.teaching.similar import SimilarCases
@@ -26,8 +28,8 @@ RECORD = ("75", "female", "face")
 DATASET = ("dataset", 2)
 ENDPOINTS = (
     "/predict", "/three_answers", "/shapley", "/age_curve", "/body_map", "/smallest_change", "/alarm", "/sweep",
-    "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads", "/model_report", "/similar_cases",
-    "/round_stage", "/round_truth", "/round_result", "/round_file",
+    "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads", "/model_report",
+    "/similar_cases", "/confusion_cell", "/choose_case", "/round_stage", "/round_truth", "/round_result", "/round_file",
 )  # fmt: skip
 ANYONE = ("any",) * 5
 
@@ -135,6 +137,10 @@ def test_alarm_and_cohort_over_http_are_pythons(client, predictor):
     cohort = Cohort(predictor)
     alarm = cohort.alarm(0.2)
     answer = client.predict(*DATASET, 20, api_name="/alarm")
+    decision = decide(cohort, 0.2)
+    assert answer["net benefit"] == pytest.approx(decision.alarm, abs=1e-6)
+    assert answer["net benefit of removing every lesion"] == pytest.approx(decision.everyone, abs=1e-6)
+    assert answer["in words"] == decision_in_words(decision)
     assert answer["sensitivity"] == pytest.approx(alarm.sensitivity)
     assert answer["specificity interval"] == pytest.approx(list(alarm.specificity_interval))
     assert answer["melanomas among the alarms"] == pytest.approx(alarm.positive_predictive_value)
@@ -154,6 +160,32 @@ def test_alarm_and_cohort_over_http_are_pythons(client, predictor):
     importance = client.predict(*ANYONE, "dataset", api_name="/importance")
     assert importance["image"]["log-loss"]["value"] > importance["sex"]["log-loss"]["value"]
     assert set(importance) == set(INPUTS)
+
+
+def test_cells_and_choices_over_http_are_pythons(client, predictor):
+    cohort = Cohort(predictor)
+    compared = cohort.compare(["image"], subgroup=Subgroup(sex="male"), rule="uniform")
+    for model in ("full", "chosen"):
+        answer = client.predict(
+            ["image"], [], "male", *("any",) * 4, "uniform", model, "mel", "bkl", api_name="/confusion_cell"
+        )  # fmt: skip
+        cell = Cell(model, "mel", "bkl", ["image"], subgroup=Subgroup(sex="male"), rule="uniform")
+        expected = behind(cohort, cell)
+        counted = compared.confusions[model][CODES.index("mel"), CODES.index("bkl")]
+        assert answer["photographs"] == len(expected) == counted
+        assert [case["image_id"] for case in answer["cases"]] == list(expected.image_id)
+        assert [c["probability"] for c in answer["cases"]] == pytest.approx(list(expected.probability), abs=1e-6)
+
+    answer = client.predict("mel", "any", "female", "any", "wrong", "any", api_name="/choose_case")
+    wrong = cohort.full.argmax(1) != CODES.index("mel")
+    expected = cohort.table[(cohort.table.label == CODES.index("mel")) & (cohort.table.sex == "female") & wrong]
+    assert answer["image ids"] == list(expected.image_id) and answer["photographs"] == len(expected)
+    assert answer["lesions"] == expected.lesion_id.nunique()
+    one = answer["one of them"]
+    assert one["image_id"] in answer["image ids"] and one["diagnosis"] == "mel" != one["answer"]
+    assert one["probability"] == pytest.approx(cohort.full[cohort.row_of[one["image_id"]]].max(), abs=1e-6)
+    nobody = client.predict("df", "under 30", "male", "ear", "any", "any", api_name="/choose_case")
+    assert nobody == {"photographs": 0, "lesions": 0, "image ids": [], "one of them": None}
 
 
 def test_the_lab_over_http_is_pythons(client, predictor):
@@ -205,6 +237,9 @@ def test_wrong_values_are_refused_in_a_sentence(client, endpoint, values, words)
         ("/cohort", (["photo"], [], *ANYONE, "dataset"), "image, age, sex, site"),
         ("/cohort", (["image"], [], "any", "any", "any", "df", "best", "dataset"), "Part 'best'"),
         ("/importance", (*ANYONE, "best"), "dataset or uniform"),
+        ("/confusion_cell", (["image"], [], *ANYONE, "dataset", "best", "mel", "nv"), "full or chosen"),
+        ("/choose_case", ("wart", *ANYONE), "Diagnosis 'wart'"),
+        ("/choose_case", ("mel", "any", "any", "any", "any", "quite"), "80 % or more"),
         ("/train_head", (["age"], "balanced", 1000, 0.001, 0), "from 1 to 60"),
         ("/train_head", ([], "balanced", 2, 0.001, 0), "at least one"),
         ("/lesson", ("chemistry",), "choose no-photograph"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lesion.teaching.cohort import ALARM_THRESHOLDS
+from lesion.teaching.alarm import ALARM_THRESHOLDS
 from lesion.teaching.lessons.common import MELANOMA, HeldOutCases, Lesson, Reveal, Setup, share_in_words
 from lesion.words import percent
 

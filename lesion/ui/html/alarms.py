@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lesion.teaching.cohort import Alarm
+from lesion.teaching.alarm import Alarm
 from lesion.words import percent
 
 STYLE = """

@@ -60,7 +60,7 @@ def result(
         published(),
     ]
     if scored.changes:
-        parts.append(changes(scored.changes, settings))
+        parts.append(changes(scored.changes, f"What you changed, of {settings.count} cases"))
     if scored.followed:
         parts.append(followed(scored.followed))
     parts += [by_how_sure(confidence), list_of_cases(settings, cases, guesses, pictures)]
@@ -71,16 +71,24 @@ def result(
     return "".join(parts)
 
 
-def figures(scored: RoundResult, settings: RoundSettings) -> str:
-    """Accuracy and balanced accuracy of the reader at each stage and of the model, with their intervals."""
-    rows = {f"You: {OF_STAGE[stage].lower()}": found for stage, found in scored.readers.items()}
+def figures(scored: RoundResult, settings: RoundSettings, who: str = "You", judged: int | None = None) -> str:
+    """Accuracy and balanced accuracy of the readers at each stage and of the model, with their intervals.
+
+    Args:
+        scored: the figures.
+        settings: of the round.
+        who: has judged.
+        judged: how many cases, where a case counts for each of several readers; by default those of the round.
+    """
+    total = judged or settings.count
+    rows = {f"{who}: {OF_STAGE[stage].lower()}": found for stage, found in scored.readers.items()}
     reads = "photograph, age, sex and site" if "metadata" in settings.stages else "photograph alone"
     rows[f"The model by itself ({reads})"] = scored.model
     if settings.misleading_count:
         rows["The model as shown, with the answers that were made wrong"] = scored.as_shown
     body = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'
-        f'<td class="value">{round(found["accuracy"]["value"] * settings.count)} of {settings.count}</td>'
+        f'<td class="value">{round(found["accuracy"]["value"] * total)} of {total}</td>'
         f"{share('accuracy', found['accuracy'])}{share('balanced accuracy', found['balanced accuracy'])}</tr>"
         for name, found in rows.items()
     )
@@ -114,8 +122,8 @@ def published() -> str:
     )
 
 
-def changes(found: dict[str, Changes], settings: RoundSettings) -> str:
-    """How often the reader changed to right and to wrong at each stage."""
+def changes(found: dict[str, Changes], title: str) -> str:
+    """How often readers changed to right and to wrong at each stage."""
     rows = "".join(
         f'<tr><th scope="row">{OF_STAGE[stage]}</th><td class="value">{c.kept}</td>'
         f'<td class="value">{c.wrong_to_right}</td><td class="value">{c.right_to_wrong}</td>'
@@ -123,14 +131,14 @@ def changes(found: dict[str, Changes], settings: RoundSettings) -> str:
         for stage, c in found.items()
     )
     return (
-        f'<h3>What you changed, of {settings.count} cases</h3><div class="chart"><table><thead><tr><td></td>'
+        f'<h3>{title}</h3><div class="chart"><table><thead><tr><td></td>'
         '<th scope="col">kept</th><th scope="col">wrong to right</th><th scope="col">right to wrong</th>'
         f'<th scope="col">wrong to wrong</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 
-def followed(found: dict[str, Followed]) -> str:
-    """How often a right and a wrong answer of the model was followed."""
+def followed(found: dict[str, Followed], who: str = "you") -> str:
+    """How often a right and a wrong answer of the model was followed, and by whom."""
     names = {"right": "right", "wrong": "wrong", "misleading": "of these, wrong on purpose"}
     rows = "".join(
         f'<tr><th scope="row">{names[name]}</th><td class="value">{f.cases}</td><td class="value">{f.agreed}</td>'
@@ -139,9 +147,9 @@ def followed(found: dict[str, Followed]) -> str:
         if name != "misleading" or f.cases
     )
     return (
-        '<h3>Whom you followed</h3><div class="chart"><table><thead><tr><th scope="col">the model, as shown, was</th>'
-        '<th scope="col">cases</th><th scope="col">you had said the same before</th><th scope="col">you had said '
-        f"something else, and followed</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<h3>Whom {who} followed</h3><div class="chart"><table><thead><tr><th scope="col">the model, as shown, was'
+        f'</th><th scope="col">cases</th><th scope="col">{who} had said the same before</th><th scope="col">{who} had '
+        f"said something else, and followed</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -162,6 +170,15 @@ def of(part: int, whole: int) -> str:
     return f"{part} of {whole} ({percentage(part / whole)})" if whole else "none"
 
 
+def answer_of(case: RoundCase) -> str:
+    """What the model was shown to say, whether that is right, and whether it was made wrong on purpose."""
+    said = f"Model: {verdict(case.explained, CODES[case.label])} {name_of(case.explained)}"
+    if not case.misleading:
+        return said
+    own = name_of(CODES[case.own.argmax()])
+    return f'{said}<span class="changed">Wrong on purpose. By itself: {own}.</span>'
+
+
 def list_of_cases(
     settings: RoundSettings,
     cases: Sequence[RoundCase],
@@ -175,12 +192,7 @@ def list_of_cases(
         said = " → ".join(f"{verdict(guess.diagnosis, truth)} {name_of(guess.diagnosis)}" for guess in of_case)
         machine = ""
         if "model" in settings.stages:
-            changed = (
-                f'<span class="changed">Wrong on purpose. By itself: {name_of(CODES[case.own.argmax()])}.</span>'
-                if case.misleading
-                else ""
-            )
-            machine = f"<br>Model: {verdict(case.explained, truth)} {name_of(case.explained)}{changed}"
+            machine = f"<br>{answer_of(case)}"
         items.append(
             f'<li><button type="button" data-image="{image_id}"><img src="{data_uri(jpeg, "jpeg")}" alt="">'
             f"<span><b>{number}. {name_of(truth)}</b><br>You: {said}{machine}</span></button></li>"

@@ -6,8 +6,10 @@ let kept = { at: null, rounds: {} }, waiting = 0;
 
 // A browser may keep nothing for a page in a frame or in a private window: then the round lasts as long as the page.
 function load() {
-  try { kept = JSON.parse(localStorage.getItem(KEY)) ?? kept; } catch {}
-  return kept;
+  try {
+    const found = JSON.parse(localStorage.getItem(KEY));
+    if (found?.rounds) kept = found;
+  } catch {}
 }
 function save() {
   const names = Object.keys(kept.rounds);
@@ -47,7 +49,9 @@ function late() {
   hint ? hint.after(note) : shown.prepend(note);
 }
 function begin(text) {
-  if (!(text in kept.rounds)) kept.rounds[text] = { guesses: [], opened: 0 };
+  const own = state(text);
+  delete kept.rounds[text];  // the round in use is the last to be dropped
+  kept.rounds[text] = own;
   save();
   ask('click', text);
 }

@@ -8,6 +8,8 @@ import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.data.metadata import Metadata
 from lesion.teaching.round_cases import Heat
@@ -22,6 +24,7 @@ HEADINGS = {
     "metadata": "Now with age, sex and site",
     "model": "Now with the model's answer",
 }
+FIRST_GUESS, LATER_GUESS = "Your diagnosis", "Keep your diagnosis, or change it"
 OF_STAGE = {"photograph": "Photograph alone", "metadata": "With age, sex and site", "model": "With the model's answer"}
 STYLE = """
 .round { max-width: 62rem; }
@@ -210,28 +213,63 @@ def opening(progress: Progress, text: str, view: str) -> str:
 LEAVE = '<div class="buttons"><button type="button" class="quiet" data-do="leave">Leave the round</button></div>'
 
 
-def seen(progress: Progress, photograph: bytes, record: Metadata, case: RoundCase, heat: Heat | None) -> str:
-    """What is visible of a case: the photograph, the record, the model's answer, as far as the reader is.
+def reached(progress: Progress) -> tuple[str, ...]:
+    """The stages that a reader has come to with a case."""
+    return progress.settings.stages[: len(progress.of_case) + 1]
+
+
+def seen(stages: Sequence[str], photograph: bytes, record: Metadata, case: RoundCase, heat: Heat | None) -> str:
+    """What is visible of a case: the photograph, the record, the model's answer.
 
     Args:
-        progress: of the reader.
+        stages: those so far.
         photograph: JPEG.
         record: shown from the stage "metadata" on.
         case: whose answer is shown at the stage "model".
         heat: the heat map, at the stage "model" and after it.
     """
-    reached = progress.settings.stages[: len(progress.of_case) + 1]
     if heat is None:
         picture = f'<img class="photograph" src="{data_uri(photograph, "jpeg")}" alt="The lesion">'
     else:
         picture = heat_map.heat(photograph, heat.layer, case.explained, 1.0, heat.method, heat.size, heat.box)
-    known = f"<p>{html.escape(record.describe()).capitalize()}</p>" if "metadata" in reached else ""
+    known = f"<p>{html.escape(record.describe()).capitalize()}</p>" if "metadata" in stages else ""
     machine = ""
     if heat is not None:
         share = unbroken(percent(case.shown.max()))
         known += '<label class="hide"><input type="checkbox" checked> Heat map</label>'
         machine = f"<p>Model: <b>{name_of(case.explained)}</b>, {share}</p>"
     return f'<div class="see">{picture}<div class="facts">{known}{machine}</div></div>'
+
+
+def choices(diagnoses: Sequence[str], title: str, shown: np.ndarray | None, before: str | None = None) -> str:
+    """What a reader may say at a stage: a diagnosis, and how sure it is.
+
+    Args:
+        diagnoses: codes that the round offers.
+        title: above them.
+        shown: the model's probabilities as they are shown, float (7,), from the stage "model" on.
+        before: the reader's diagnosis so far, a code.
+    """
+    labels = []
+    for code in diagnoses:
+        share, checked = "", " checked" if code == before else ""
+        if shown is not None:
+            p = shown[CODES.index(code)]
+            share = (
+                f'<span class="share"><i aria-hidden="true"><b style="width:{p:.1%};background:{BY_CODE[code].colour}">'
+                f"</b></i>{unbroken(percent(p))}</span>"
+            )
+        labels.append(
+            f'<label><input type="radio" name="diagnosis" value="{code}"{checked}>{name_of(code)}{share}</label>'
+        )
+    sure = "".join(
+        f'<button type="button" data-sure="{confidence}">{confidence.capitalize()}</button>'
+        for confidence in CONFIDENCES
+    )
+    return (
+        f'<fieldset><legend>{title}</legend><div class="choices">{"".join(labels)}</div></fieldset>'
+        f'<fieldset><legend>How sure are you? (Sends your guess)</legend><div class="sure">{sure}</div></fieldset>'
+    )
 
 
 def stage(
@@ -245,28 +283,11 @@ def stage(
         photograph, record, case, heat: see `seen`.
     """
     before = progress.of_case[-1].diagnosis if progress.of_case else None
-    choices = []
-    for code in progress.settings.diagnoses:
-        share, checked = "", " checked" if code == before else ""
-        if heat is not None:
-            p = case.shown[CODES.index(code)]
-            share = (
-                f'<span class="share"><i aria-hidden="true"><b style="width:{p:.1%};background:{BY_CODE[code].colour}">'
-                f"</b></i>{unbroken(percent(p))}</span>"
-            )
-        choices.append(
-            f'<label><input type="radio" name="diagnosis" value="{code}"{checked}>{name_of(code)}{share}</label>'
-        )
-    sure = "".join(
-        f'<button type="button" data-sure="{confidence}">{confidence.capitalize()}</button>'
-        for confidence in CONFIDENCES
-    )
-    title = "Your diagnosis" if before is None else "Keep your diagnosis, or change it"
+    title = FIRST_GUESS if before is None else LATER_GUESS
+    offered = choices(progress.settings.diagnoses, title, None if heat is None else case.shown, before)
     return (
         f'{opening(progress, text, "stage")}{bar(progress)}<h2 tabindex="-1">{HEADINGS[progress.stage]}</h2>'
-        f'<div class="case">{seen(progress, photograph, record, case, heat)}<div>'
-        f'<fieldset><legend>{title}</legend><div class="choices">{"".join(choices)}</div></fieldset>'
-        f'<fieldset><legend>How sure are you? (Sends your guess)</legend><div class="sure">{sure}</div></fieldset>'
+        f'<div class="case">{seen(reached(progress), photograph, record, case, heat)}<div>{offered}'
         f'<p class="hint" role="status"></p></div></div>{LEAVE}</div>'
     )
 
@@ -302,7 +323,7 @@ def truth(
     last = progress.opened + 1 == progress.settings.count
     return (
         f'{opening(progress, text, "truth")}{bar(progress)}<h2 tabindex="-1">Confirmed: {pieces.marked(code)}</h2>'
-        f'<div class="case">{seen(progress, photograph, record, case, heat)}<div>'
+        f'<div class="case">{seen(reached(progress), photograph, record, case, heat)}<div>'
         f"<p>How it was confirmed: {CONFIRMATIONS[confirmed]}.</p>"
         f'<ul class="said">{items}{machine}</ul>'
         f'<div class="buttons"><button type="button" class="go" data-do="next">'

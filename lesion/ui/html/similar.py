@@ -9,8 +9,9 @@ from lesion.data.diagnoses import BY_CODE
 from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import Metadata
 from lesion.teaching.similar import NOT_A_DOCTOR
+from lesion.ui.html.cases import item, photographs_of_lesions
 from lesion.ui.html.pieces import marked
-from lesion.ui.html.wording import confirmation, data_uri, name_of, number, percentage
+from lesion.ui.html.wording import confirmation, name_of, number, percentage
 
 STYLE = """
 .similar ul { grid-template-columns: repeat(6, minmax(0, 1fr)); }
@@ -42,18 +43,10 @@ def similar_cases(table: pd.DataFrame, photographs: HeldOutPhotographs) -> str:
             f"{marked(case.diagnosis)}</b>{html.escape(Metadata(case.age, case.sex, case.site).describe())}<br>"
             f"{html.escape(confirmation(case.dx_type))}<br>similarity {number(case.similarity, 3)}"
         )
-        if case.image_id in photographs:
-            source = data_uri(photographs.read(case.image_id), "jpeg")
-            items.append(
-                f'<li><button type="button" data-image="{case.image_id}" title="Open {case.image_id}">'
-                f'<img src="{source}" alt="{case.image_id}"><span>{text}</span></button></li>'
-            )
-        else:
-            items.append(f"<li><span>{html.escape(case.image_id)}<br>{text}</span></li>")
+        items.append(item(case.image_id, photographs, text))
     counted = ", ".join(f"{count} × {name_of(code)}" for code, count in Counter(table.diagnosis).most_common())
-    lesions = table.lesion_id.nunique()
-    of = f"{len(table)} photographs of {lesions} {'lesion' if lesions == 1 else 'lesions'}: " if len(table) > 1 else ""
-    return f'<div class="cases similar"><p>{of}{counted}. {NOT_A_DOCTOR}</p><ul>{"".join(items)}</ul></div>'
+    found = photographs_of_lesions(len(table), table.lesion_id.nunique())
+    return f'<div class="cases similar"><p>{found}: {counted}. {NOT_A_DOCTOR}</p><ul>{"".join(items)}</ul></div>'
 
 
 def measured(found: dict) -> str:
@@ -62,7 +55,7 @@ def measured(found: dict) -> str:
     Args:
         found: the report's "similar cases".
     """
-    share, chance, nearest = found["all"]["share"], found["all"]["by chance"], found["nearest"]
+    share, chance, nearest = found["all"]["share"], found["all"]["by chance"], int(found["nearest"])
     low, high = share["interval"]
     return (
         f"<p><small>Measured on the test photographs: {percentage(share['value'])} of the nearest {nearest} cases have "

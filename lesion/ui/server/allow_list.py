@@ -4,14 +4,13 @@ disk, and no more requests than can be answered soon."""
 import re
 from collections.abc import Callable
 
-import gradio as gr
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lesion.ui.server.gradio_private import FnIndexInferError, queue_length
+from lesion.ui.server.gradio_private import FnIndexInferError, UploadsOnlyBlocks, queue_length
 
 WAITING = 100
 """Requests that wait for their turn. A page waits for two or three at most, so a class of forty never gets there."""
@@ -30,18 +29,21 @@ UNKNOWN = "There is no such endpoint, or its parameters are different; /gradio_a
 OPEN = re.compile(
     r"/|/(config|login|logout|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?|/(static|assets)/.*"
     r"|/gradio_api/(info|openapi\.json|app_id|startup-events|theme\.css|upload|upload_progress|reset|cancel)/?"
-    r"|/gradio_api/(queue/(join|data)|call/.*|heartbeat/.*|file=(?!.*://).*)",
-    re.DOTALL,
+    r"|/gradio_api/(queue/(join|data)|call/.*|heartbeat/.*|file=(?!.*://).*)"
+    r"|/class/[\w-]*",
+    re.DOTALL | re.ASCII,
 )
-"""The routes of Gradio that the page and clients use. Among its others are some that fetch web addresses for whoever
-asks, write files, or log what they are asked for; a new version may bring more."""
+"""The routes of Gradio that the page and clients use, and those of ours. Among Gradio's others are some that fetch web
+addresses for whoever asks, write files, or log what they are asked for; a new version may bring more."""
 ASKS = re.compile(r"/gradio_api/(queue/join|call/.*)", re.DOTALL)
 UPLOADS = re.compile(r"/gradio_api/upload/?")
 
 
-def guard(page: gr.Blocks) -> dict:
-    """The allow-list in front of a page, and how unreadable requests are refused, for `launch(app_kwargs=...)`."""
+def guard(page: UploadsOnlyBlocks) -> dict:
+    """The allow-list in front of a page, the page's own routes, and how unreadable requests are refused, for
+    `launch(app_kwargs=...)`."""
     return {
+        "routes": page.direct_routes,
         "middleware": [(AllowList, (), {"waiting": lambda: queue_length(page)})],
         "exception_handlers": {RequestValidationError: unreadable},
     }

@@ -5,7 +5,7 @@ A new version of Gradio has to be checked against this list:
 - here: `Blocks.preprocess_data`, which every handler's values pass through; the `default_config` of a page, copied for
   each session, and its `config_for_block`; `Blocks._queue`, whose length is how many requests wait; the cache of served
   files (`GRADIO_CACHE`, `get_upload_folder`, `is_in_or_equal`); `traverse`; the error that an
-  unknown endpoint raises (`FnIndexInferError`);
+  unknown endpoint raises (`FnIndexInferError`); the login's cookies and tokens, as in Gradio's `get_current_user`;
 - `lesion.ui.server.allow_list`: the paths of Gradio's routes, that its middleware comes in front of all of them, and
   that it fails in the middle of a stream (RuntimeError) for a client that listens for something unknown;
 - `lesion.ui.server.settings`: the environment variables that Gradio reads when it is imported;
@@ -22,10 +22,12 @@ from gradio.components import Component
 from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import traverse
+from starlette.requests import Request
+from starlette.routing import Route
 
 from lesion.ui.server.files import keep_content
 
-__all__ = ["FnIndexInferError", "UploadsOnlyBlocks", "queue_length", "served_file"]
+__all__ = ["FnIndexInferError", "UploadsOnlyBlocks", "may_enter", "queue_length", "served_file"]
 
 NO_ADDRESSES = "This app does not open web addresses. Please download the photograph and upload the file."
 NO_FILE = "Give the photograph as a file: from gradio_client with handle_file(...)."
@@ -35,6 +37,13 @@ GONE = "The photograph is no longer on the server; please upload it again."
 def queue_length(page: gr.Blocks) -> int:
     """How many requests wait for their turn."""
     return len(page._queue)
+
+
+def may_enter(request: Request) -> bool:
+    """Whether a request to a route of ours is from somebody who has logged in, where that is asked for."""
+    app = request.app
+    cookies = (f"{name}-{app.cookie_id}" for name in ("access-token", "access-token-unsecure"))
+    return app.auth is None or any(request.cookies.get(name) in app.tokens for name in cookies)
 
 
 def served_file(component: Component, content: bytes, name: str) -> str:
@@ -59,7 +68,10 @@ class SharedConfig(BlocksConfig):
 
 
 class UploadsOnlyBlocks(gr.Blocks):
-    """gr.Blocks that opens uploaded files and no others, and whose sessions are cheap.
+    """gr.Blocks that opens uploaded files and no others, whose sessions are cheap, and that may have routes of its own.
+
+    Attributes:
+        direct_routes: answered in front of Gradio's; filled while the page is built.
 
     Gradio by itself downloads a web address given for a file, opens any file of the machine where the request leaves
     out its mark of a file, and logs the names of those that it refuses, such as a photograph uploaded before a restart.
@@ -70,6 +82,7 @@ class UploadsOnlyBlocks(gr.Blocks):
         self.optional: Component | None = None
         """A component whose value, where it is the last and a program leaves it out, is the one it starts with."""
         self.default_config = SharedConfig(self)  # nothing is in the page yet
+        self.direct_routes: list[Route] = []
 
     async def preprocess_data(self, block_fn, inputs: list, *rest, **named):
         if len(inputs) == len(block_fn.inputs) - 1 and block_fn.inputs[-1] is self.optional:

@@ -13,7 +13,9 @@ from lesion.data.held_out_photographs import HeldOutPhotographs
 from lesion.data.metadata import INPUTS, SEXES, SITES, UNKNOWN, parse_inputs
 from lesion.errors import UserError
 from lesion.metrics.scores import Difference
+from lesion.teaching.cases import Cell, inputs_in_words
 from lesion.teaching.cohort import AGE_BANDS, ANY, PARTS, Cohort, Comparison, Subgroup, check_rule
+from lesion.ui import confusion_cells
 from lesion.ui.api import as_given, endpoint
 from lesion.ui.html import cases, pieces
 from lesion.ui.html.charts import comparison
@@ -53,19 +55,25 @@ class Views:
         return self.compare_once(parse_inputs("Inputs", used), parse_inputs("Shuffled", shuffled), subgroup, rule)
 
     def show(self, used: list, shuffled: list, *others: str) -> tuple[str, ...]:
-        """Summary, differences, confusion matrices and the two lists of cases."""
+        """Summary, differences, confusion matrices, no cell's photographs any more, and the two lists of cases."""
         try:
             found = self.compared(used, shuffled, *others)
         except UserError as error:
-            return pieces.problem(str(error)), "", "", "", ""
-        chosen = in_words(used, shuffled)
+            return pieces.problem(str(error)), "", "", "", "", ""
+        *subgroup, rule = others
+
+        def of_cell(matrix: str) -> dict:
+            return cases.counted(Cell(matrix, *CODES[:2], used, shuffled, Subgroup(*subgroup), rule))
+
+        chosen = inputs_in_words(used, shuffled)
         return (
             cases.cohort_summary(found, chosen),
             comparison.differences(found.differences, "full model", "chosen model"),
             pieces.side_by_side(
-                comparison.confusion(found.confusions["full"], "Full model: image, age, sex and site"),
-                comparison.confusion(found.confusions["chosen"], f"Chosen model: {chosen}"),
+                comparison.confusion(found.confusions["full"], "Full model: image, age, sex and site", of_cell("full")),
+                comparison.confusion(found.confusions["chosen"], f"Chosen model: {chosen}", of_cell("chosen")),
             ),
+            "",
             cases.cases(found.rescued, self.photographs, f"Right with all inputs, wrong with {chosen}"),
             cases.cases(found.ruined, self.photographs, f"Right with {chosen}, wrong with all inputs"),
         )
@@ -105,11 +113,14 @@ def about(material: Material) -> str:
     )
 
 
-def build(choice: ModelChoice, tab: gr.Tab) -> tuple[gr.CheckboxGroup, list[gr.HTML]]:
+def build(
+    choice: ModelChoice, cells: PerModel[confusion_cells.Cells], tab: gr.Tab
+) -> tuple[gr.CheckboxGroup, list[gr.HTML]]:
     """Builds the tab inside the current gr.Tab.
 
     Args:
         choice: of the model.
+        cells: the photographs behind its confusion matrices.
         tab: whose selection fills the views for the first time.
 
     Returns:
@@ -118,7 +129,7 @@ def build(choice: ModelChoice, tab: gr.Tab) -> tuple[gr.CheckboxGroup, list[gr.H
     views = choice.models.each(lambda m: Views(m.cohort, m.photographs))
     choice.text(about, elem_id="cohort-about")
     used, shuffled, subgroup, rule = build_controls()
-    outputs, importances = build_views()
+    outputs, importances = build_views(choice, cells)
     controls = [used, shuffled, *subgroup, rule]
     for control in controls:
         control.preprocess = as_given
@@ -130,7 +141,8 @@ def build(choice: ModelChoice, tab: gr.Tab) -> tuple[gr.CheckboxGroup, list[gr.H
     gr.on([control.change for control in (*subgroup, rule)], show, asked, [importances], **options)
     choice.when_in_view(tab, show, asked, [importances], **options)
     add_endpoints(views, [*controls, choice.control])
-    return used, outputs[-2:]
+    confusion_cells.add_endpoint(choice, cells, controls)
+    return used, outputs[-3:]
 
 
 def build_controls() -> tuple[gr.CheckboxGroup, gr.CheckboxGroup, list[gr.Dropdown], gr.Radio]:
@@ -150,7 +162,7 @@ def build_controls() -> tuple[gr.CheckboxGroup, gr.CheckboxGroup, list[gr.Dropdo
     return used, shuffled, [sex, age_band, site, diagnosis, part], rule
 
 
-def build_views() -> tuple[list[gr.HTML], gr.HTML]:
+def build_views(choice: ModelChoice, cells: PerModel[confusion_cells.Cells]) -> tuple[list[gr.HTML], gr.HTML]:
     """What `Views.show` fills, and what `Views.show_importance` fills."""
     summary = gr.HTML(pieces.change("Counting …"), elem_id="cohort-summary")
     differences = gr.HTML(elem_id="differences")
@@ -162,8 +174,9 @@ def build_views() -> tuple[list[gr.HTML], gr.HTML]:
         )
     )
     importances = gr.HTML(elem_id="importances")
-    gr.HTML(pieces.section("Confusion matrices", "Rows: confirmed diagnosis. Columns: the model's answer."))
-    confusions = gr.HTML(elem_id="confusions")
+    gr.HTML(pieces.section("Confusion matrices", f"{comparison.ROWS} {comparison.HOW}"))
+    confusions = gr.HTML(js_on_load=comparison.CELLS_SCRIPT, elem_id="confusions")
+    behind = confusion_cells.build(choice, cells, confusions, "cohort-cell")
     gr.HTML(
         pieces.section(
             "Cases that changed",
@@ -177,7 +190,7 @@ def build_views() -> tuple[list[gr.HTML], gr.HTML]:
             rescued = gr.HTML(js_on_load=cases.CASES_SCRIPT, elem_id="rescued")
         with gr.Column(min_width=340):
             ruined = gr.HTML(js_on_load=cases.CASES_SCRIPT, elem_id="ruined")
-    return [summary, differences, confusions, rescued, ruined], importances
+    return [summary, differences, confusions, behind, rescued, ruined], importances
 
 
 def add_endpoints(views: PerModel[Views], controls: list[Component]) -> None:
@@ -200,14 +213,6 @@ def add_endpoints(views: PerModel[Views], controls: list[Component]) -> None:
         about + "Returns the permutation importance of each input with 95 % intervals: accuracy and balanced accuracy "
         "lost, log-loss added (nats).",
     )  # fmt: skip
-
-
-def in_words(used: list[str], shuffled: list[str]) -> str:
-    """The chosen model's inputs: "image and shuffled age"."""
-    names = [f"shuffled {name}" if name in shuffled else name for name in INPUTS if name in used]
-    if not names:
-        return "nothing"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) + (" alone" if len(names) == 1 else "")
 
 
 def plain(difference: Difference) -> dict:

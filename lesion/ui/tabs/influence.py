@@ -8,7 +8,7 @@ from gradio.components import Component
 
 from lesion.data.metadata import FIELDS
 from lesion.metrics.metrics import ALARM_THRESHOLD
-from lesion.teaching.cohort import ALARM_THRESHOLDS
+from lesion.teaching.alarm import ALARM_THRESHOLDS
 from lesion.teaching.influence import ANY_FIELD, CHANGING, MOST_CHANGES, SCALES
 from lesion.ui.api import as_given, endpoint, in_sentences
 from lesion.ui.html import body_map, pieces
@@ -66,14 +66,15 @@ def build(inputs: Inputs, choice: ModelChoice, tab: gr.Tab) -> InfluenceTab:
     three = gr.HTML(elem_id="three-answers")
     waterfall, scale, curve = build_contributions()
     figure, table, changing, smallest = build_places()
-    threshold, here, alarm, roc = build_alarm(choice, views)
+    threshold, here, alarm, roc, decision = build_alarm(choice, views)
     build_downloads(answers, inputs, choice, prevalence, share)
     for control in (prevalence, share, scale, threshold, changing):
         control.preprocess = as_given
     of_alarm, asked = views.asked(Views.of_alarm), [prevalence, share, threshold, choice.control]
     options = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
-    gr.on([prevalence.change, share.change, threshold.change], of_alarm, asked, [alarm, roc], **options)
-    choice.when_in_view(tab, of_alarm, asked, [alarm, roc], **options)
+    filled = [alarm, roc, decision]
+    gr.on([prevalence.change, share.change, threshold.change], of_alarm, asked, filled, **options)
+    choice.when_in_view(tab, of_alarm, asked, filled, **options)
     add_endpoints(answers, inputs, choice, [prevalence, share], scale, threshold, changing)
     outputs = [change, three, waterfall, curve, figure, table, smallest, here]
     return InfluenceTab(views, [prevalence, share, scale, threshold, changing], outputs, curve, figure)
@@ -143,8 +144,8 @@ def about_alarm(material: Material) -> str:
     )
 
 
-def build_alarm(choice: ModelChoice, views: PerModel[Views]) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML]:
-    """The alarm's threshold, this photograph's alarm, the alarm in numbers and its ROC curve."""
+def build_alarm(choice: ModelChoice, views: PerModel[Views]) -> tuple[gr.Slider, gr.HTML, gr.HTML, gr.HTML, gr.HTML]:
+    """The alarm's threshold, this photograph's alarm, the alarm in numbers, its ROC curve and its decision curve."""
     choice.text(about_alarm, elem_id="alarm-section")
     with gr.Row(equal_height=False, elem_id="alarm-row"):
         with gr.Column(min_width=340):
@@ -153,11 +154,22 @@ def build_alarm(choice: ModelChoice, views: PerModel[Views]) -> tuple[gr.Slider,
                 elem_id="threshold", interactive=True,
             )  # fmt: skip
             here = gr.HTML(elem_id="alarm-here")
-            numbers, curve = views.of().of_alarm("dataset", 2, THRESHOLD)
+            numbers, curve, worth = views.of().of_alarm("dataset", 2, THRESHOLD)
             alarm = gr.HTML(numbers, elem_id="alarm")
         with gr.Column(min_width=340):
             roc = gr.HTML(curve, elem_id="roc")
-    return threshold, here, alarm, roc
+    gr.HTML(
+        pieces.section(
+            "Is the alarm worth it?",
+            "A lesion removed for nothing costs something too. The threshold says how much: from a risk of 20 % on, "
+            "four needless removals weigh as much as one melanoma found. The net benefit subtracts them, and is "
+            "compared with removing every lesion and with removing none (treat all, treat none; decision-curve "
+            "analysis: Vickers and Elkin, 2006). It reads the probability at the prevalence that is chosen above.",
+        ),
+        elem_id="decision-section",
+    )
+    decision = gr.HTML(worth, elem_id="decision")
+    return threshold, here, alarm, roc, decision
 
 
 def build_downloads(
@@ -231,7 +243,9 @@ def add_endpoints(
         "alarm", answers.asked(Answers.alarm), [*context, threshold, model], answer,
         "Give how common the diagnoses are ('dataset', 'uniform' or 'own'), for 'own' the percentage of melanomas, and "
         "the probability of melanoma at which the alarm rings (%). Returns sensitivity and specificity on the "
-        "held-out photographs with 95 % intervals, and the predictive values at that prevalence.",
+        "held-out photographs with 95 % intervals, the predictive values at that prevalence, and the net benefit "
+        "beside that of removing every lesion, in melanomas found for each lesion seen (removing none has 0), also in "
+        "words.",
     )  # fmt: skip
     endpoint(
         "sweep", answers.asked(Answers.table_file), [*inputs.record, *context, model], file,

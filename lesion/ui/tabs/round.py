@@ -141,7 +141,6 @@ def values_of(settings: RoundSettings) -> tuple:
 
 def build_settings() -> list[Component]:
     """The controls, in the order of `settings_from`, and the button that copies a link."""
-    seed, count, mix, confirmed_only, beside, share = values_of(FIRST)
     with gr.Column(scale=2, min_width=320, elem_id="round-settings"):
         gr.HTML(
             pieces.section(
@@ -149,29 +148,38 @@ def build_settings() -> list[Component]:
                 "You decide first. Then the page shows what age, sex and site, and the model, did to your judgement.",
             )
         )
-        counts = gr.Radio(list(COUNTS), value=count, label="Cases", elem_id="round-count")
-        mixes = gr.Radio(MIX_CHOICES, value=mix, label="Diagnoses", elem_id="round-mix")
-        stages = gr.CheckboxGroup(
-            STAGE_CHOICES, value=beside, label="Shown after the photograph", elem_id="round-stages"
-        )
-        shares = gr.Radio(
-            [(percent(x) if x else "none", x) for x in MISLEADING_SHARES], value=share, elem_id="round-share",
-            label="Answers of the model made wrong on purpose",
-        )  # fmt: skip
-        confirmed = gr.Checkbox(
-            confirmed_only, label="Only diagnoses confirmed under the microscope", elem_id="round-confirmed"
-        )
+        choices = build_choices("round")
         number = gr.Number(
-            seed, label="Number of the round", info="The same number and settings give the same cases.", precision=0,
-            minimum=0, maximum=LARGEST_SEED, elem_id="round-seed",
+            FIRST.seed, label="Number of the round", info="The same number and settings give the same cases.",
+            precision=0, minimum=0, maximum=LARGEST_SEED, elem_id="round-seed",
         )  # fmt: skip
         copy = gr.Button("Copy link to this round", size="sm", elem_id="round-copy")
         link = gr.Textbox(label="Link to this round", visible=False, interactive=False, elem_id="round-link")
     copy.click(None, None, link, js=COPY_LINK, api_visibility="private")
-    controls = [number, counts, mixes, confirmed, stages, shares]
+    controls = [number, *choices]
     for control in controls:
         control.preprocess = as_given
     return controls
+
+
+def build_choices(name: str) -> list[Component]:
+    """The settings of a round but for its number, in the order of `settings_from`.
+
+    Args:
+        name: of the tab, with which the elements' ids begin.
+    """
+    _, count, mix, confirmed_only, beside, share = values_of(FIRST)
+    counts = gr.Radio(list(COUNTS), value=count, label="Cases", elem_id=f"{name}-count")
+    mixes = gr.Radio(MIX_CHOICES, value=mix, label="Diagnoses", elem_id=f"{name}-mix")
+    stages = gr.CheckboxGroup(STAGE_CHOICES, value=beside, label="Shown after the photograph", elem_id=f"{name}-stages")
+    shares = gr.Radio(
+        [(percent(x) if x else "none", x) for x in MISLEADING_SHARES], value=share, elem_id=f"{name}-share",
+        label="Answers of the model made wrong on purpose",
+    )  # fmt: skip
+    confirmed = gr.Checkbox(
+        confirmed_only, label="Only diagnoses confirmed under the microscope", elem_id=f"{name}-confirmed"
+    )
+    return [counts, mixes, confirmed, stages, shares]
 
 
 def build_files(file_of: Callable[[str, str], str], says: gr.Textbox) -> None:

@@ -1,5 +1,6 @@
 """The charts' markup."""
 
+import json
 import math
 import re
 from itertools import combinations, pairwise
@@ -14,7 +15,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from lesion.data.diagnoses import BY_CODE, CODES, DIAGNOSES
 from lesion.data.metadata import AGES, INPUTS
 from lesion.metrics.scores import Difference
-from lesion.teaching.cohort import Alarm
+from lesion.teaching.alarm import Alarm
 from lesion.teaching.influence import Shapley, Switch
 from lesion.ui.html import colours, svg, wording
 from lesion.ui.html.charts import comparison, contributions, learning_curve, roc_curve
@@ -217,6 +218,22 @@ def test_differences_as_numbers_and_places():
     line = part(rows[0], "line")[0]
     assert style(line, "left") + style(line, "width") < zero < style(part(rows[2], "line")[0], "left")
     assert "none in this subgroup" in text(parsed(comparison.differences({"recall.df": nothing}, "A", "B")))
+
+
+def test_cells_with_photographs_are_buttons_and_say_where_they_come_from():
+    matrix = np.eye(7, dtype=int) * 4
+    matrix[0, 1] = 12
+    counted = {"matrix": "full", "used": ["image"], "rule": "dataset"}
+    root = parsed(comparison.confusion(matrix, "Full", counted))
+    assert json.loads(root.find(".//table").get("data-counted")) == counted
+    buttons = list(root.iter("button"))
+    assert [(b.get("data-confirmed"), b.get("data-answer"), text(b)) for b in buttons[:2]] == [
+        ("mel", "mel", "4"),
+        ("mel", "nv", "12"),
+    ]
+    assert len(buttons) == 8 and [b.get("tabindex") for b in buttons] == ["0", *["-1"] * 7]
+    assert buttons[1].get("aria-label") == "12: Melanoma called Melanocytic nevus: 75.0\u00a0% of 16"
+    assert not list(parsed(comparison.confusion(matrix, "Full")).iter("button"))
 
 
 def test_confusion():

@@ -97,6 +97,8 @@ CALLS = {
     "handout": [IMAGE, *RECORD, "mel", *PREVALENCE, "png", MODEL],
     "lesson": ["no-photograph", MODEL],
     "cohort": [["image"], [], *SUBGROUP, "dataset", MODEL],
+    "confusion_cell": [["image"], [], *SUBGROUP, "dataset", "chosen", "mel", "nv", MODEL],
+    "choose_case": ["mel", *["any"] * 5, MODEL],
     "importance": [*SUBGROUP, "dataset", MODEL],
     "train_head": [*LAB, MODEL],
     "compare_heads": [*LAB, *LAB, MODEL],
@@ -105,6 +107,7 @@ CALLS = {
     "round_truth": [*ROUND, 1, GUESSES, MODEL],
     "round_result": [*ROUND, [GUESSES] * 10, MODEL],
     "round_file": [*ROUND, [GUESSES] * 10, "csv", MODEL],
+    "open_class": [*ROUND[1:], MODEL],
 }
 """Every endpoint with values that are right."""
 

@@ -25,6 +25,7 @@ from lesion.data.metadata import Metadata
 from lesion.data.reading import read_image
 from lesion.errors import UserError
 from lesion.inference.predictor import load_predictor
+from lesion.ui.server.direct_answers import LOGIN
 from lesion.ui.server.settings import BUNDLED, SECOND, read_settings
 
 PHOTOGRAPH = EXAMPLES / "ISIC_0024329.jpg"
@@ -215,6 +216,13 @@ def test_nobody_gets_in_without_the_password(behind):
         assert visitor.post("/gradio_api/upload", files={"files": ("x.jpg", b"x")}).status_code == 401
         question = {"data": [], "fn_index": 0, "session_hash": "x"}
         assert visitor.post("/gradio_api/queue/join", json=question).status_code == 401
+        for name in ("join", "look", "vote", "watch", "move", "close", "result"):
+            refused = visitor.post(f"/class/{name}", json={"code": "BCDFGH"})
+            assert (refused.status_code, refused.json()) == (401, {"detail": LOGIN}), name
+            for road in (behind.direct, f"{behind.direct}{PREFIX}"):
+                entered = httpx.post(f"{road}/class/{name}", json={"code": "BCDFGH"}, cookies=client.cookies)
+                assert entered.status_code == 404 and "no class" in entered.json()["detail"], name
+        assert "BCDFGH" not in visitor.get("/class/BCDFGH").text
         upload = {"files": ("mole.jpg", PHOTOGRAPH.read_bytes())}
         path = httpx.post(f"{behind.direct}/gradio_api/upload", files=upload, cookies=client.cookies).json()[0]
         paths = [

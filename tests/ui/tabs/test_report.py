@@ -21,12 +21,14 @@ from lesion.model.checkpoint import CONFIG, REPORT
 from lesion.model.checkpoint_config import CheckpointConfig
 from lesion.report import reading
 from lesion.report.external import FIGURES
+from lesion.ui.html.charts import comparison
 from lesion.ui.html.report import comparisons, document, metric_tables, performance
 
 COUNTS = dict(zip(CODES, (111, 671, 52, 33, 109, 12, 14), strict=True))
 OPTIONAL = {
     "calibration": "calibration",
     "similar cases": "similar",
+    "decision": "decision",
     "subgroups": "subgroups",
     "conformal": "sets",
     "near-duplicates": "near-duplicates",
@@ -158,6 +160,10 @@ def complete_report() -> dict:
             },
         },
         "curves": {"learning": {"epoch": [1, 2]}},
+        "decision": {
+            "melanoma share": 0.111,
+            "thresholds": [{"threshold": 0.2, "alarm": about(0.053, 0.01), "everyone": -0.111}],
+        },
         "conformal": {"all metadata": coverage, "no metadata": coverage},
         "novelty": {
             "method": "The distance to the nearest training embeddings.",
@@ -244,7 +250,7 @@ def section(root: ElementTree.Element, key: str) -> str:
 def test_a_complete_report_in_words(folder):
     root = shown(folder, complete_report())
     everything = text(root)
-    assert not re.search(r"\bnan\b|None|cannot read this part", everything, re.IGNORECASE)
+    assert not re.search(r"(?i:\bnan\b|cannot read this part)|None", everything)
     titles = [text(summary) for summary in root.iterfind("section/details[@class='part']/summary")]
     assert titles == [s.title for s in document.SECTIONS]
     assert not list(root.iterfind("section/details[@open]")), "all are folded"
@@ -276,6 +282,7 @@ def test_a_complete_report_in_words(folder):
     others = section(root, "out-of-distribution")
     assert "noise" in others and "62.5 %" in others and "5.2 % (4.2 % to 6.2 %)" in others
     assert "+4.0 (2.0 to 6.0)" in section(root, "explanations")
+    assert "20 % the alarm net benefit of 0.053 (0.043 to 0.063)" in section(root, "decision")
     elsewhere = section(root, "elsewhere")
     assert ": 200 photographs of 198 lesions (mel 40, nv 160)." in elsewhere and "Another hospital." in elsewhere
     row = "PH2 0.700 (0.680 to 0.720) Test part 0.800 (0.780 to 0.820) Difference −0.100 (−0.120 to −0.080)"
@@ -333,6 +340,25 @@ def test_a_label_that_cannot_be_made_spares_the_sections(folder):
     root = shown(folder, report)
     assert "This app cannot read this part" in text(root[0])
     assert "0.02" in section(root, "calibration")
+
+
+def test_cells_open_photographs_only_where_the_app_counts_as_many(folder):
+    report = complete_report()
+    counted = {rule: report[f"confusion matrix, {words}"] for rule, words in RULES.items()}
+
+    def opened(own: bool, counted: dict) -> tuple[int, str]:
+        shown(folder, report, own)
+        root = ElementTree.fromstring(document.render(folder, CHECKPOINT, counted))
+        return len(root.findall(".//table//button")), section(root, "diagnoses")
+
+    buttons, words = opened(True, counted)
+    assert buttons == 2 * 49 and comparison.HOW in words and performance.CLOSED not in words
+    other = [[5] * 7] * 5 + [[5] * 6 + [4]] * 2
+    for differing in (counted | {"uniform": other}, counted | {"dataset": other}):
+        buttons, words = opened(True, differing)
+        assert buttons == 2 * 49 - 2 and performance.CLOSED in words
+    assert opened(False, counted)[0] == 0, "it is about another checkpoint"
+    assert comparison.HOW not in section(shown(folder, report), "diagnoses")
 
 
 def test_what_could_not_be_measured_is_said(folder):

@@ -1,6 +1,7 @@
 """Two models beside each other: differences, confusion matrices, and what each input is worth."""
 
 import html
+import json
 import math
 
 import numpy as np
@@ -11,6 +12,36 @@ from lesion.metrics.scores import Difference
 from lesion.ui.html.charts.tracks import spanning, whisker
 from lesion.ui.html.wording import abbreviation, brief, name_of, number, percentage, signed
 
+CELLS_SCRIPT = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-answer]');
+  if (!button) return;
+  const counted = JSON.parse(button.closest('table').dataset.counted);
+  trigger('click', { ...counted, confirmed: button.dataset.confirmed, answer: button.dataset.answer, page: 1 });
+});
+element.addEventListener('focusin', event => {
+  const table = event.target.closest('table[data-counted]');
+  if (event.target.matches('button[data-answer]'))
+    for (const button of table.querySelectorAll('button')) button.tabIndex = button === event.target ? 0 : -1;
+});
+element.addEventListener('keydown', event => {
+  const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+  const from = event.target.closest('button[data-answer]')?.parentElement;
+  if (!step || !from) return;
+  event.preventDefault();
+  const rows = [...from.closest('tbody').rows];
+  let row = rows.indexOf(from.parentElement), column = from.cellIndex, to;
+  do to = rows[row += step[0]]?.cells[column += step[1]];
+  while (to && !to.querySelector('button'));
+  to?.querySelector('button').focus();
+});
+"""
+"""A click on a cell triggers the component's click with what its table says, its two diagnoses, and the first page. One
+cell of a table is in the order of the Tab key, and the arrow keys lead to the others, as in a spreadsheet."""
+ROWS = "Rows: confirmed diagnosis. Columns: the model's answer."
+HOW = (
+    "Click a number to see the photographs behind it. Arrow keys lead from one number to the next, and Enter opens it."
+)
 MARKS = "▲ and ▼ mark differences whose interval excludes zero."
 STYLE = """
 .chart.importances { max-width: none; }
@@ -19,6 +50,11 @@ STYLE = """
 .chart.confusion thead td { width: 28%; font-size: .875em; text-align: right; white-space: normal; }
 .chart.confusion th, .chart.confusion td { padding: .4rem .1rem; text-align: center; }
 .chart.confusion td, .chart abbr { white-space: nowrap; }
+.chart.confusion td:has(button) { padding: 0; }
+.chart.confusion td button { display: block; width: 100%; margin: 0; padding: .4rem .1rem; border: 0; background: none;
+  box-shadow: none; color: inherit; font: inherit; cursor: pointer; text-decoration: underline dotted;
+  text-underline-offset: .2em; }
+.chart.confusion td button:hover { text-decoration: underline; }
 .chart.confusion tbody th { padding-right: .4rem; text-align: right; }
 .chart.confusion td.right { font-weight: 700; outline: 2px solid currentColor; outline-offset: -2px; }
 .chart abbr { font-weight: 600; text-decoration: none; cursor: help; }
@@ -73,31 +109,42 @@ def differences(figures: dict[str, Difference], first: str, second: str, note: s
     )
 
 
-def confusion(matrix: np.ndarray, title: str) -> str:
+def confusion(matrix: np.ndarray, title: str, counted: dict | None = None, opens: np.ndarray | bool = True) -> str:
     """A confusion matrix as a heat table of row rates.
 
     Args:
         matrix: int (7, 7), rows confirmed, columns the model's answer.
         title: of the table.
+        counted: what `CELLS_SCRIPT` says of the matrix beside the cell; with it, cells with photographs are buttons.
+        opens: bool (7, 7), which cells can be; by default all.
     """
-    rows = []
+    rows, buttons = [], 0
+    opens = np.broadcast_to(opens, matrix.shape) & (matrix > 0) if counted is not None else np.zeros_like(matrix, bool)
     for diagnosis, counts in zip(DIAGNOSES, matrix.tolist(), strict=True):
         cells = []
         for answer, count in zip(DIAGNOSES, counts, strict=True):
             rate = count / max(1, sum(counts))
             says = f"{name_of(diagnosis.code)} called {name_of(answer.code)}: {percentage(rate)} of {sum(counts)}"
+            content = str(count)
+            if opens[CODES.index(diagnosis.code), CODES.index(answer.code)]:
+                content = (
+                    f'<button type="button" data-confirmed="{diagnosis.code}" data-answer="{answer.code}" '
+                    f'tabindex="{-1 if buttons else 0}" aria-label="{count}: {says}">{count}</button>'
+                )
+                buttons += 1
             # Half transparent at most, so that the page's own text colour is read on it in both themes.
             cells.append(
                 f'<td class="{"right" if answer is diagnosis else ""}" title="{says}" style="background:'
-                f'color-mix(in srgb,{diagnosis.colour} {65 * rate:.1f}%,transparent)">{count}</td>'
+                f'color-mix(in srgb,{diagnosis.colour} {65 * rate:.1f}%,transparent)">{content}</td>'
             )
         rows.append(
             f'<tr><th scope="row"><span class="name">{brief(diagnosis.code)} </span>'
             f"{abbreviation(diagnosis.code)}</th>{''.join(cells)}</tr>"
         )
     heads = "".join(f'<th scope="col">{abbreviation(code)}</th>' for code in CODES)
+    data = "" if counted is None else f' data-counted="{html.escape(json.dumps(counted))}"'
     return (
-        f'<div class="chart confusion"><table><caption>{html.escape(title)}</caption><thead><tr>'
+        f'<div class="chart confusion"><table{data}><caption>{html.escape(title)}</caption><thead><tr>'
         f'<td><span class="name">confirmed ↓ answer →</span></td>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )

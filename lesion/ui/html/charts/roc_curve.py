@@ -1,7 +1,7 @@
 """The melanoma alarm's ROC curve."""
 
 from lesion.data.diagnoses import BY_CODE
-from lesion.teaching.cohort import Alarm
+from lesion.teaching.alarm import Alarm
 from lesion.ui.html.svg import Axis, curve, frame, line, svg, words
 from lesion.ui.html.wording import between, short
 

@@ -21,9 +21,9 @@ from lesion.ui.html.report.elsewhere import elsewhere
 from lesion.ui.html.report.facts import label
 from lesion.ui.html.report.figures import figure
 from lesion.ui.html.report.known import near_duplicates, recognition
-from lesion.ui.html.report.performance import diagnoses, learning, overview, subgroups
+from lesion.ui.html.report.performance import COUNTED, diagnoses, learning, overview, subgroups
 from lesion.ui.html.report.similar import similar_cases
-from lesion.ui.html.report.trust import calibration, conformal, explanations, out_of_distribution
+from lesion.ui.html.report.trust import calibration, conformal, decision, explanations, out_of_distribution
 
 MISSING = f"This checkpoint has no report yet. To measure it on photographs not used in training, run “{EVALUATE}”."
 OF_ANOTHER = (
@@ -108,12 +108,14 @@ class Section(NamedTuple):
     render: Callable[[dict, Callable[[str], str]], str]
 
 
-def render(folder: Path, config: CheckpointConfig) -> str:
+def render(folder: Path, config: CheckpointConfig, counted: dict[str, list] | None = None) -> str:
     """The report: the label, then its sections, folded; or a sentence where there is none.
 
     Args:
         folder: of the checkpoint.
         config: its configuration.
+        counted: confusion matrices of the test part as the app counts them, by decision rule. A cell of the report's
+            that has the same number opens the photographs behind it.
     """
     try:
         report = read_report(folder)
@@ -121,7 +123,9 @@ def render(folder: Path, config: CheckpointConfig) -> str:
         return pieces.problem(str(error))
     if report is None:
         return pieces.placeholder(MISSING)
-    warning = "" if belongs(report, folder) else pieces.problem(OF_ANOTHER)
+    own = belongs(report, folder)
+    warning = "" if own else pieces.problem(OF_ANOTHER)
+    report[COUNTED] = counted if own and counted else {}
     parts = []
     for section in SECTIONS:
         if any(key not in report for key in section.needs):
@@ -149,6 +153,7 @@ SECTIONS = (
     Section("overview", "What was measured", ("metrics",), overview),
     Section("diagnoses", "Each diagnosis", tuple(f"per class, {rule}" for rule in RULES.values()), diagnoses),
     Section("calibration", "Calibration", ("calibration",), calibration),
+    Section("decision", "Net benefit", ("decision",), decision),
     Section("subgroups", "Subgroups", ("subgroups",), subgroups),
     Section("sets", "Prediction sets", ("conformal",), conformal),
     Section("out-of-distribution", "Out-of-distribution images", ("novelty",), out_of_distribution),

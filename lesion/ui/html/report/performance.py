@@ -7,7 +7,7 @@ import numpy as np
 
 from lesion.data.diagnoses import BY_CODE, CODES
 from lesion.metrics.metrics import RULES, rule_in_words
-from lesion.ui.html import pieces, svg, wording
+from lesion.ui.html import cases, pieces, svg, wording
 from lesion.ui.html.charts import comparison, tracks
 from lesion.ui.html.report.figures import pictures
 from lesion.ui.html.report.metric_tables import (
@@ -35,6 +35,13 @@ from lesion.ui.html.report.tables import (
 
 BY_SUBGROUP = ("dataset.accuracy", "uniform.balanced_accuracy", "log_loss", "uniform.melanoma_recall")
 FIELDS = {"sex": "Sex", "age": "Age, years", "site": "Body site", "dx_type": "How the diagnosis was confirmed"}
+
+COUNTED = "counted by the app"
+"""Not in report.json: `lesion.ui.html.report.document.render` adds the confusion matrices as the app counts them."""
+CLOSED = (
+    "A number that is not underlined does not open: the app counts another one there, since two diagnoses that are "
+    "almost equally probable may be decided differently on another machine."
+)
 
 
 def overview(report: dict, figure: Callable[[str], str]) -> str:
@@ -98,11 +105,6 @@ def diagnoses(report: dict, figure: Callable[[str], str]) -> str:
             cells = [measured(values[code][m]) for values in by_rule for m in PER_CLASS]
             cells += [measured(by_rule[0][code][m]) for m in RANKING]
         rows.append(Row(f"{pieces.marked(code)}{note(photographs(images))}", cells, BY_CODE[code].description))
-    matrices = [
-        comparison.confusion(np.array(report[f"confusion matrix, {rule}"]), f"Decided under {rule}")
-        for rule in RULES.values()
-        if f"confusion matrix, {rule}" in report
-    ]
     text = (
         "Recall: how many of the melanomas are called melanoma? Precision: how many of those called melanoma are "
         "melanomas? A rule can raise one at the cost of the other; F1 combines both. AUROC and average precision judge "
@@ -112,10 +114,27 @@ def diagnoses(report: dict, figure: Callable[[str], str]) -> str:
         pieces.introduction(text)
         + table(columns, {"": rows}, kind="many")
         + definitions(report, [*PER_CLASS, *RANKING])
-        + "<h3>Confusion matrices</h3><p>Rows: confirmed diagnosis. Columns: the model's answer.</p>"
-        + pieces.side_by_side(*matrices)
+        + confusion_matrices(report)
         + pictures(figure("roc.png"), figure("precision_recall.png"))
     )
+
+
+def confusion_matrices(report: dict) -> str:
+    """The confusion matrix under each rule; cells open the photographs behind them where the app counts as many."""
+    how, matrices = [comparison.ROWS], []
+    for rule, words in RULES.items():
+        if f"confusion matrix, {words}" not in report:
+            continue
+        matrix, title = np.array(report[f"confusion matrix, {words}"]), f"Decided under {words}"
+        counted = report.get(COUNTED, {}).get(rule)
+        if counted is None:
+            matrices.append(comparison.confusion(matrix, title))
+            continue
+        same = matrix == np.array(counted)
+        how += [comparison.HOW] if same.all() else [comparison.HOW, CLOSED]
+        matrices.append(comparison.confusion(matrix, title, cases.of_test_part(rule), same))
+    text = " ".join(dict.fromkeys(how))
+    return f"<h3>Confusion matrices</h3><p>{html.escape(text)}</p>{pieces.side_by_side(*matrices)}"
 
 
 def subgroups(report: dict, figure: Callable[[str], str]) -> str:

@@ -118,6 +118,30 @@ def kept(confident: bool) -> str:
     )
 
 
+def decision(report: dict, figure: Callable[[str], str]) -> str:
+    """Whether acting on the melanoma alarm is better than acting on every lesion or on none."""
+    found = report["decision"]
+    rows = [
+        Row(
+            f"{wording.number(100 * at['threshold'])}\u00a0%",
+            [measured(at["alarm"]), f"<b>{wording.number(at['everyone'], 3)}</b>", "<b>0</b>"],
+        )
+        for at in found["thresholds"]
+    ]
+    text = (
+        "A melanoma alarm causes needless removals too. Whoever acts from a risk of 20 % on accepts four of them for "
+        "each melanoma that is found, so each counts as a quarter of a melanoma. The net benefit is what remains, in "
+        "melanomas found for each lesion (decision-curve analysis: Vickers and Elkin, 2006). The alarm is worth it "
+        "where it is above both removing every lesion and removing none. Of the lesions, "
+        f"{wording.percentage(found['melanoma share'])} are melanomas."
+    )
+    columns = [Column("the alarm", above="net benefit of"), Column("removing every lesion", above="net benefit of"),
+               Column("removing none", above="net benefit of")]  # fmt: skip
+    return pieces.section("Is the melanoma alarm worth it?", text) + table(
+        columns, {"Risk from which on one removes": rows}, kind="few"
+    )
+
+
 def out_of_distribution(report: dict, figure: Callable[[str], str]) -> str:
     """Whether the app warns of pictures that are not dermoscopic photographs."""
     found = report["novelty"]
