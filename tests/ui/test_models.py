@@ -22,7 +22,6 @@ from lesion.model.checkpoint import load_checkpoint
 from lesion.model.names import model_name
 from lesion.teaching.cohort import Cohort
 from lesion.teaching.influence import Influence
-from lesion.teaching.lab import Lab, LabSettings
 from lesion.teaching.similar import SimilarCases
 from lesion.ui import models as models_module
 from lesion.ui.models import Models
@@ -131,8 +130,8 @@ def test_checkpoints_that_share_a_file_of_photographs_read_it_once(two, checkpoi
     assert two.get(NAMES[0]).photographs.path.parent == checkpoint
     assert two.get(NAMES[1]).photographs.path.parent == second_checkpoint
     inside = BUNDLED / "efficientnet_lite2"
-    if (BUNDLED / "held_out_photographs.zip").exists() and inside.exists():
-        assert two.photographs_of(BUNDLED) is two.photographs_of(inside)
+    assert two.photographs_of(inside).path == BUNDLED / "held_out_photographs.zip"
+    assert two.photographs_of(inside) is two.photographs_of(inside)
 
 
 @pytest.fixture(scope="module")
@@ -227,13 +226,8 @@ def test_every_view_of_the_held_out_photographs_is_the_chosen_models(client, coh
     melanoma, rings = cohort.table.label == CODES.index("mel"), cohort.full[:, CODES.index("mel")] >= 0.2
     assert alarm["sensitivity"] == pytest.approx(rings[melanoma].mean(), abs=1e-6)
     assert alarm["specificity"] == pytest.approx((~rings)[~melanoma].mean(), abs=1e-6)
-    lab, settings = Lab(cohort.held_out, cohort.predictor.config.encoder), (["image"], "none", 1, 0.001, 0)
-    for _ in lab.train(LabSettings(*settings)):
-        pass
-    trained = ask("train_head", *settings)
-    assert trained["accuracy"] == pytest.approx(lab.result(LabSettings(*settings)).history[-1].accuracy, abs=1e-6)
-    same = ask("compare_heads", *settings, *settings)
-    assert same["accuracy"]["first"] == pytest.approx(trained["accuracy"], abs=1e-6)
+    with pytest.raises(AppError, match="needs 5 lesions of each diagnosis"):  # of either of these small checkpoints
+        ask("train_head", ["image"], "none", 1, 0.001, 0)
     lesson = ask("lesson", "no-photograph")
     assert lesson["model"] == cohort.predictor.checkpoint.in_words
     with pytest.raises(AppError, match="no report"):

@@ -49,8 +49,9 @@ def build(page: UploadsOnlyBlocks, choice: ModelChoice) -> gr.HTML:
     def opened(*values: object) -> str:
         return class_board.board(*open_class(*values))
 
-    def opened_for_programs(*values: object) -> dict:
-        return dict(zip(("code", "teacher"), open_class(*values), strict=True))
+    def opened_for_programs(cases, mix, confirmed_only, stages, misleading_share, model) -> dict:
+        opened = open_class(cases, mix, confirmed_only, stages, misleading_share, model)
+        return dict(zip(("code", "teacher"), opened, strict=True))
 
     button.click(
         in_sentences(opened), given, board, api_visibility="private", show_progress="minimal",
