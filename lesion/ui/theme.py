@@ -158,13 +158,14 @@ input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3
 #inputs { padding: .75rem; gap: .7rem; }
 #tabs { padding: .35rem 1.1rem 1.1rem; }
 #tabs > .tab-wrapper { padding: 0; margin-bottom: .9rem; }
-#tabs > .tab-wrapper > [role=tablist], #tabs > .tab-wrapper > [role=tablist] button { height: 2.6rem; }
-#tabs > .tab-wrapper > [role=tablist] { background: none; }
+#tabs > .tab-wrapper > [role=tablist] { background: none; height: auto; min-height: 2.6rem; }
+#tabs > .tab-wrapper > [role=tablist] button { height: 2.6rem; padding: 0 .7rem; }
 #tabs [role=tab][aria-selected=true] { font-weight: 600; }
 #tabs [role=tab]:focus-visible { outline-offset: -3px; }
 #photo { border: 1px dashed var(--border-color-primary); border-radius: 8px; }
 #photo .icon { color: var(--body-text-color-subdued); }
 #photo .wrap p, #photo .wrap { font-size: var(--text-md); color: var(--body-text-color); }
+#photo .wrap { min-height: 0; } /* Gradio's own is higher than the box, and would cover what stands above it. */
 /* The record stays in sight beside long tabs, so that a class sees what a change of it does. */
 @media (min-width: 900px) {
   #inputs { position: sticky; top: .5rem; align-self: flex-start; max-height: calc(100vh - 1rem); overflow-y: auto;
@@ -172,7 +173,7 @@ input[type=checkbox]:focus-visible, input[type=radio]:focus-visible { outline: 3
   #inputs > * { flex: none; }
 }
 body:is([data-tab=round], [data-tab=class], [data-tab=cohort], [data-tab=lab], [data-tab=report]) {
-  #inputs > :not(#model), #inputs:not(:has(#model)) { display: none; }
+  #inputs > :not(:has(#model)), #inputs:not(:has(#model)) { display: none; }
 }
 footer { margin: .5rem 0 !important; font-size: var(--text-sm); }
 footer .divider:last-child { display: none; }
