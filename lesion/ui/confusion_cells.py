@@ -15,7 +15,7 @@ from lesion.errors import UserError, parse_whole
 from lesion.metrics.metrics import CLASSES, RULES
 from lesion.teaching.cases import MATRICES, Cell, behind
 from lesion.teaching.cohort import Cohort, Subgroup
-from lesion.ui.api import endpoint
+from lesion.ui.api import as_given, endpoint
 from lesion.ui.html import cases, pieces
 from lesion.ui.model_choice import ModelChoice
 from lesion.ui.models import PerModel
@@ -107,6 +107,8 @@ def add_endpoint(choice: ModelChoice, cells: PerModel[Cells], controls: list[Com
     codes = [(d.name, d.code) for d in DIAGNOSES]
     confirmed = gr.Dropdown(codes, value="mel", label="Confirmed diagnosis", visible=False)
     answer = gr.Dropdown(codes, value="nv", label="The model's answer", visible=False)
+    for control in (matrix, confirmed, answer):
+        control.preprocess = as_given
     endpoint(
         "confusion_cell", cells.asked(Cells.numbers), [*controls, matrix, confirmed, answer, choice.control],
         gr.JSON(label="Answer", visible=False),

