@@ -182,9 +182,11 @@ footer button, footer .divider { color: var(--body-text-color-subdued) !importan
   #photo { height: 145px !important; }
   #inputs { gap: .4rem; }
   #tabs { padding: .25rem .75rem .75rem; }
-  #tabs > .tab-wrapper > [role=tablist] { display: grid; grid-template-columns: auto auto auto; height: auto; }
-  #tabs > .tab-wrapper > [role=tablist] button { justify-content: center; padding: 0 .25rem;
-    font-size: var(--text-sm); }
+  #tabs > .tab-wrapper > [role=tablist] { display: flex; flex-wrap: wrap; justify-content: space-between; }
+  #tabs > .tab-wrapper > [role=tablist] button { padding: 0 .15rem; font-size: .8rem; height: 2.2rem; }
+  #model .container { display: flex; align-items: center; gap: .75rem; }
+  #model [data-testid=block-info] { margin: 0; }
+  #model .container > .wrap { flex: 1; }
 }
 @media (prefers-reduced-motion: reduce) {
   * { animation-duration: 0s !important; transition: none !important; scroll-behavior: auto !important; }
