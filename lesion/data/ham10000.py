@@ -24,8 +24,8 @@ from lesion.errors import UserError
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 CSV_NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata")
 DEFAULT_SPLIT_SEED = 2
-"""The smallest seed whose held-out part has, for every diagnosis, one of the 124 photographs that exist at full size.
-The app's examples are such photographs."""
+"""The smallest seed whose held-out part has, for every diagnosis, a photograph that was at hand at full size. The
+app's examples are such photographs."""
 ATTRIBUTION = (
     "HAM10000: P. Tschandl, C. Rosendahl, H. Kittler, Sci. Data 5, 180161 (2018), doi:10.1038/sdata.2018.161, "
     "CC BY-NC 4.0"
