@@ -12,8 +12,8 @@ MIXING[:, -1] = 0  # one direction without variance, as after a LayerNorm
 
 
 def familiar(count: int, seed: int) -> np.ndarray:
-    """Embeddings most of whose variance lies in a few directions."""
-    return (np.random.default_rng(seed).normal(size=(count, WIDTH)) @ MIXING.T).astype(np.float32)
+    """Embeddings most of whose variance lies in a few directions, and far from 0, so that their length says little."""
+    return (1000 + np.random.default_rng(seed).normal(size=(count, WIDTH)) @ MIXING.T).astype(np.float64)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_direction_without_variance_is_left_out(check):
 def test_catches_what_is_strange_in_a_weak_direction(check):
     """A shift that is small beside the spread of the embeddings, where photographs hardly vary."""
     weakest = check.whitening[-1] / np.square(check.whitening[-1]).sum()
-    shift = 12 * weakest
+    shift = 12 * weakest * np.linalg.norm(familiar(1000, 4), axis=1).mean()  # the check reads them at length 1
     assert np.linalg.norm(shift) < 0.2 * familiar(1000, 4).std(0).max()
     strange = familiar(500, 5) + shift
     assert (check.score(strange) > check.threshold).mean() > 0.95

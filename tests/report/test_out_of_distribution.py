@@ -22,7 +22,7 @@ MIXING[:, -1] = 0  # one direction without variance, as after a LayerNorm
 
 def familiar(count: int, seed: int) -> np.ndarray:
     """Embeddings most of whose variance lies in a few directions."""
-    return (np.random.default_rng(seed).normal(size=(count, WIDTH)) @ MIXING.T).astype(np.float32)
+    return 1000 + np.random.default_rng(seed).normal(size=(count, WIDTH)) @ MIXING.T
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,10 @@ def test_report(check, photographs, monkeypatch):
         "lesion.report.out_of_distribution.near", lambda source, paths: {"blurred": [plain] * len(paths)}
     )
     centre = familiar(3000, 0).mean(0)
-    test = np.concatenate([familiar(198, 8) * 0.5, np.stack([centre + 100] * 2)])
+    strange = centre + 100 * (-1.0) ** np.arange(WIDTH)
+    test = np.concatenate([centre + 0.5 * (familiar(198, 8) - centre), np.stack([strange] * 2)])
     report = out_of_distribution_report(
-        check, lambda image: centre + (1000 if image is odd else 0), test, bootstrap_weights(np.arange(200), 300),
+        check, lambda image: strange if image is odd else centre, test, bootstrap_weights(np.arange(200), 300),
         photographs,
     )  # fmt: skip
     assert json.loads(json.dumps(report)) == report
