@@ -52,7 +52,7 @@ def test_api_answers_like_python(client, predictor):
 def test_api_is_documented(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     described = endpoints["/predict"]
-    labels = ["Photograph", "Age (years)", "Sex", "Body site", "Diagnosis to explain"]
+    labels = ["Photograph", "Age (years)", "Sex", "Body site", "Diagnosis to explain", "Model"]
     assert [p["label"] for p in described["parameters"]] == labels
     assert "probabilities" in described["description"]
 
