@@ -28,7 +28,7 @@ INPUTS = {"fused": "photograph, age, sex and site", "image alone": "photograph a
 """The views of a report whose figures the Hub shows, in words."""
 
 
-def model_name(config: CheckpointConfig) -> str:
+def card_title(config: CheckpointConfig) -> str:
     """The title of the card."""
     reads = "with age, sex and body site" if config.metadata else "on the image alone"
     return f"{config.backbone.split('.')[0]} {reads}, on HAM10000"
@@ -75,6 +75,6 @@ def card_metadata(config: CheckpointConfig, report: dict | None) -> ModelCardDat
         # A start that was not taken from the Hub has no name there.
         base_model=timm.get_pretrained_cfg(config.backbone).hf_hub_id if from_timm else None,
         metrics=sorted({kind for kind, _, _ in RESULTS.values()}),
-        model_name=model_name(config) if report is not None else None,  # it names the results
+        model_name=card_title(config) if report is not None else None,  # it names the results
         eval_results=eval_results(config, report) if report is not None else None,
     )

@@ -4,7 +4,7 @@ from lesion.data.diagnoses import DIAGNOSES
 from lesion.data.ham10000 import ATTRIBUTION
 from lesion.data.transforms import ImageTransform
 from lesion.model.checkpoint_config import CheckpointConfig
-from lesion.report.card_metadata import HUB_DATASET, LIBRARY, card_metadata, model_name
+from lesion.report.card_metadata import HUB_DATASET, LIBRARY, card_metadata, card_title
 from lesion.report.checklists import CLEAR_DERM, TRIPOD_AI, checklist_table
 from lesion.report.commands import training_commands
 from lesion.report.figures import figures_of
@@ -175,7 +175,7 @@ def sections(config: CheckpointConfig, report: dict | None, load_from: str) -> s
     """The card without front matter and checklists; arguments as of `model_card`."""
     training = config.training
     licence = " ".join(filter(None, (LICENCE, terms_in_words(training))))
-    return f"""# {model_name(config)}
+    return f"""# {card_title(config)}
 
 For research and teaching. Not a medical device: it must not be used to diagnose anyone.
 
